@@ -1,0 +1,93 @@
+/**
+ * A page-table format as a description: how an input address is cut into indexes, and how one entry
+ * reads. A format is stateless; walkers and table builders of all architectures share these.
+ */
+
+/** What a decoded entry is, bits 3:0 of a decoded value. */
+export const ENTRY_TABLE = 0;
+export const ENTRY_LEAF = 1;
+/** The entry ends the walk; the reason is in bits 7:4. */
+export const ENTRY_FAULT = 2;
+
+/** Reasons a walk ends without a translation (also used for faults not found in an entry). */
+export const FAULT_NONE = 0;
+/** The entry is not valid/present. */
+export const FAULT_NOT_PRESENT = 1;
+/** A reserved bit or encoding is used. */
+export const FAULT_RESERVED = 2;
+/** The entry does not permit the access. */
+export const FAULT_PERMISSION = 3;
+/** A superpage's frame is not aligned to its size. */
+export const FAULT_MISALIGNED = 4;
+/** Accessed (or dirty, on a write) is clear and hardware must not set it. */
+export const FAULT_ACCESSED_DIRTY = 5;
+/** The input address is wider than the format, or not canonical. */
+export const FAULT_INPUT_RANGE = 6;
+/** Memory refused the access to the entry. */
+export const FAULT_ACCESS = 7;
+/** The entry's data is corrupt. */
+export const FAULT_POISON = 8;
+/** An architecture's own reason; the number is in the walk's `faultDetail`. */
+export const FAULT_ARCHITECTURE = 9;
+
+/** Bits of a decoded entry (see {@link PageTableFormat.decode}). */
+export const LEAF_R = 1 << 8;
+export const LEAF_W = 1 << 9;
+export const LEAF_X = 1 << 10;
+export const LEAF_USER = 1 << 11;
+export const LEAF_GLOBAL = 1 << 12;
+/** Hardware must set accessed before the translation may be used. */
+export const LEAF_SET_A = 1 << 13;
+/** Hardware must set dirty before the translation may be used. */
+export const LEAF_SET_D = 1 << 14;
+/** The entry's dirty bit is set (or will be): a write through a cached copy needs no update. */
+export const LEAF_DIRTY = 1 << 15;
+/** Bits 21:16: log2 of the number of 4 KiB pages that the leaf maps. */
+export const LEAF_ORDER_SHIFT = 16;
+export const LEAF_ORDER_MASK = 0x3f;
+/** Bits 25:22: memory type attribute of the entry, in the format's own encoding. */
+export const LEAF_MEMTYPE_SHIFT = 22;
+export const LEAF_MEMTYPE_MASK = 0xf;
+/**
+ * Set when the leaf's frame number has its low `order` bits to be replaced by those of the input
+ * (always true for a leaf; NAPOT entries carry a size code in those bits).
+ */
+
+export interface PageTableFormat {
+  /** Name as its specification writes it: `Sv48`, `Sv48x4`, `SS4`. */
+  readonly name: string;
+  /** Number of levels; level `levels - 1` is the root, level 0 the last. */
+  readonly levels: number;
+  readonly entryBytes: 4 | 8;
+  /** Index bits of every level but the root: 9 (10 for Sv32). */
+  readonly indexBits: number;
+  /** Additional index bits of the root: 2 for the x4 forms, else 0. */
+  readonly rootExtraBits: number;
+  /** Legal width of an input address, page offset included. */
+  readonly inputBits: number;
+  /** Bits above the width must repeat its top bit (else they must be zero). */
+  readonly signExtended: boolean;
+  /** Position of the frame number in an entry: 10 (RISC-V) or 12. */
+  readonly frameShift: number;
+  /** Mask on the high word of an entry that leaves only frame-number bits. */
+  readonly frameHiMask: number;
+  /** Bits that hardware sets for accessed and for dirty, in the low word; 0 where there are none. */
+  readonly accessedBit: number;
+  readonly dirtyBit: number;
+
+  /**
+   * Reads one entry for one access.
+   * @param lo,hi the entry's words (hi 0 for 4-byte entries), in the walk's byte order already
+   * @param level level of the table that the entry is in
+   * @param access ACCESS_* bits
+   * @param flags the stage's flags from the walk context (STAGE_* bits and the format's own)
+   * @returns kind (bits 3:0) | reason (7:4) for faults | LEAF_* bits for leaves
+   */
+  decode(lo: number, hi: number, level: number, access: number, flags: number): number;
+}
+
+/** Stage flags common to all formats (bits 0..7 of a stage's flags; a format may use 8..23). */
+/** Hardware sets accessed and dirty bits. */
+export const STAGE_HW_AD = 1;
+/** Entries are big-endian in memory. */
+export const STAGE_BIG_ENDIAN = 2;

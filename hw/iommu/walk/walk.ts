@@ -1,0 +1,98 @@
+/**
+ * One translation in progress. The walker (walker.ts) advances it; whoever drives it performs the
+ * memory accesses that it asks for, at once (functional) or as timed events. Plain integers only.
+ */
+import { WALK_CONTEXT_WORDS } from './context.ts';
+
+/** What the driver must do next. */
+/** Read `readBytes` at (readHi, readLo, readOffset), then call `advance` with the words. */
+export const STEP_READ = 0;
+/** OR (orLo, orHi) into the entry at the same address, then call `advance`. */
+export const STEP_UPDATE = 1;
+/** `outHi/outLo`, `order`, `leaf*` hold the result. */
+export const STEP_DONE = 2;
+/** `fault*` say why not. */
+export const STEP_FAULT = 3;
+
+/** What kind of memory reference the walk asks for (for explaining, statistics and costs). */
+export const REF_STAGE1 = 1;
+export const REF_STAGE2 = 2;
+/** Architecture's redirect table (RISC-V MSI page table entry). */
+export const REF_REDIRECT = 3;
+
+export class Walk {
+  // Request.
+  inHi = 0;
+  inLo = 0;
+  offset = 0;
+  /** ACCESS_* bits. */
+  access = 0;
+  readonly context: Int32Array = new Int32Array(WALK_CONTEXT_WORDS);
+
+  // Position (owned by the walker).
+  stage = 0;
+  /** Levels being read; `level1` is where stage 1 stands while stage 2 serves it. */
+  level1 = 0;
+  level2 = 0;
+  /** 1 while stage 2 translates the address of a stage 1 entry, 0 for the final address. */
+  implicit = 0;
+  /** Guest page being translated by stage 2 and its byte offset. */
+  gpnHi = 0;
+  gpnLo = 0;
+  gOffset = 0;
+  /** Free words for the walker's own use. */
+  scratch0 = 0;
+  scratch1 = 0;
+  scratch2 = 0;
+  scratch3 = 0;
+  scratch4 = 0;
+  scratch5 = 0;
+  scratch6 = 0;
+  scratch7 = 0;
+
+  // The memory access asked for.
+  readHi = 0;
+  readLo = 0;
+  readOffset = 0;
+  readBytes = 0;
+  /** REF_* kind and level of the access asked for. */
+  refKind = 0;
+  refLevel = 0;
+  orLo = 0;
+  orHi = 0;
+
+  // Result.
+  /** Translated page number (of the page that holds the input). */
+  outHi = 0;
+  outLo = 0;
+  /** Guest page number of the input (after stage 1), valid where stage 1 succeeded. */
+  guestHi = 0;
+  guestLo = 0;
+  /** log2 of 4 KiB pages for which the whole translation holds: min of the stages. */
+  order = 0;
+  /** log2 pages of each stage's leaf (63 = stage bare). */
+  order1 = 0;
+  order2 = 0;
+  /** Decoded leaves of each stage (LEAF_* bits; 0 where bare). */
+  leaf1 = 0;
+  leaf2 = 0;
+  /** Architecture's answer of the redirect step (RISC-V: 1 basic MSI PTE, 2 MRIF), else 0. */
+  redirected = 0;
+  readonly redirectData: Int32Array = new Int32Array(4);
+
+  // Fault.
+  /** FAULT_* reason. */
+  fault = 0;
+  /** REF_* kind of table in which the walk ended. */
+  faultKind = 0;
+  faultLevel = 0;
+  /** 1 when stage 2 failed for the address of a stage 1 entry. */
+  faultImplicit = 0;
+  /** 1 when the failing implicit access was to update (write) the stage 1 entry. */
+  faultImplicitWrite = 0;
+  faultDetail = 0;
+
+  // Statistics of this walk.
+  refs1 = 0;
+  refs2 = 0;
+}
