@@ -48,11 +48,6 @@ export const LEAF_ORDER_MASK = 0x3f;
 /** Bits 25:22: memory type attribute of the entry, in the format's own encoding. */
 export const LEAF_MEMTYPE_SHIFT = 22;
 export const LEAF_MEMTYPE_MASK = 0xf;
-/**
- * Set when the leaf's frame number has its low `order` bits to be replaced by those of the input
- * (always true for a leaf; NAPOT entries carry a size code in those bits).
- */
-
 export interface PageTableFormat {
   /** Name as its specification writes it: `Sv48`, `Sv48x4`, `SS4`. */
   readonly name: string;
@@ -84,6 +79,22 @@ export interface PageTableFormat {
    * @returns kind (bits 3:0) | reason (7:4) for faults | LEAF_* bits for leaves
    */
   decode(lo: number, hi: number, level: number, access: number, flags: number): number;
+
+  /** Words of an entry that points to the next table at page (hi, lo), into out[0], out[1]. */
+  encodeTable(hi: number, lo: number, out: Int32Array): void;
+  /**
+   * Words of a leaf for page (hi, lo) at `level` (order = level * indexBits unless NAPOT).
+   * @param access ACCESS_* bits that it permits
+   * @param user unprivileged requests may use it
+   */
+  encodeLeaf(
+    hi: number,
+    lo: number,
+    level: number,
+    access: number,
+    user: boolean,
+    out: Int32Array,
+  ): void;
 }
 
 /** Stage flags common to all formats (bits 0..7 of a stage's flags; a format may use 8..23). */
