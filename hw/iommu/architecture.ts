@@ -17,6 +17,8 @@ export const REQUEST_UNTRANSLATED = 0;
 export const REQUEST_TRANSLATED = 1;
 /** ATS translation request. */
 export const REQUEST_ATS = 2;
+/** Page request message: has no address of its own, only its device context is wanted. */
+export const REQUEST_PAGE = 3;
 
 /** One request of a device, as the unit sees it. */
 export interface DeviceRequest {
@@ -86,6 +88,11 @@ export class ContextFetch {
   step = 0;
   scratch: unknown = null;
   result: TranslationContext | null = null;
+  /**
+   * Context of the device alone, from the first directory. A driver that caches contexts may set
+   * it (entry KEY_DEVICE) before `begin` to skip that directory; the resolver sets it otherwise.
+   */
+  parent: TranslationContext | null = null;
   /** The architecture's fault code, where FETCH_FAULT was returned. */
   faultCode = 0;
   /** Second faulting address (guest address of the structure), for guest faults. */
@@ -96,7 +103,14 @@ export class ContextFetch {
   }
 }
 
+/** Keys of cached contexts beside process address space ids (and -1: requests without one). */
+export const KEY_TRANSLATED = -2;
+/** The device's part alone (see {@link ContextFetch.parent}). */
+export const KEY_DEVICE = -3;
+
 export interface ContextResolver {
+  /** What the context of a request is cached under, beside its device: a pasid, -1, or KEY_*. */
+  cacheKey(request: DeviceRequest): number;
   /** Checks the request against registers and starts; may finish at once. Returns FETCH_*. */
   begin(fetch: ContextFetch): number;
   /** Consumes `fetch.data`. */
@@ -122,6 +136,8 @@ export const OP_FENCE = 3;
 export const OP_DEVICE_MESSAGE = 4;
 /** The command is illegal; the queue stops after `reject`. */
 export const OP_ILLEGAL = 5;
+/** The command must wait (for devices' answers): fetch again after the next doorbell. */
+export const OP_WAIT = 6;
 
 /** Reused by the command processor; -1 in a field means "any". */
 export class Operation {
@@ -189,6 +205,8 @@ export interface UnitPorts {
   flushAll(): void;
   /** Message to a device: ATS invalidation request or page group response. */
   deviceMessage(message: DeviceMessage): void;
+  /** Software asks for a translation through registers; answer with `IommuUnit.debugAnswer`. */
+  debugRequest?(request: DeviceRequest): void;
 }
 
 export interface DeviceMessage {
@@ -226,6 +244,13 @@ export interface IommuUnit {
   faultAddress2Of(walk: Walk, request: DeviceRequest, context: TranslationContext): bigint;
   /** Writes the fault record (or notes overflow) and raises what is due. */
   reportFault(report: FaultReport): void;
+  /** Width of physical addresses that the unit can send; wider ones are access faults. */
+  readonly addressBits: number;
+  /**
+   * log2 of the 4 KiB pages around the input for which a finished walk may be reused (at most
+   * `walk.order`; less where part of a superpage is redirected elsewhere).
+   */
+  reusableOrder(walk: Walk, context: TranslationContext): number;
 }
 
 /** Memory-mapped registers. Values are at most 64 bits. */
