@@ -28,6 +28,8 @@ export class Walk {
   /** ACCESS_* bits. */
   access = 0;
   readonly context: Int32Array = new Int32Array(WALK_CONTEXT_WORDS);
+  /** 0: an invalidation came while the walk ran, so it must not fill the walk caches any more. */
+  keepCaches = 1;
 
   // Position (owned by the walker).
   stage = 0;

@@ -1,0 +1,267 @@
+/**
+ * Takes commands from the unit's queue in memory: doorbell, fetch (one read brings a batch),
+ * decode, execute, complete. Invalidations reach the caches here at once and the walk shards by
+ * message; a fence completes when all shards have acknowledged what came before it, no request
+ * holds an older translation and, if asked for, earlier accesses have reached memory.
+ */
+import type { Partition } from '../../../sim/parallel/partition.ts';
+import type { Channel, Probe } from '../../../sim/probe.ts';
+import { Histogram } from '../../../sim/stats/histogram.ts';
+import type { EventQueue } from '../../../sim/time/event-queue.ts';
+import { PHASE_RETRY, PHASE_UNIT } from '../../../sim/time/event-queue.ts';
+import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
+import { type MemoryTiming, TABLE_READ } from '../../memory/timing.ts';
+import {
+  type IommuUnit,
+  OP_FENCE,
+  OP_ILLEGAL,
+  OP_INVALIDATE_CONTEXT,
+  OP_INVALIDATE_TRANSLATIONS,
+  OP_WAIT,
+  Operation,
+} from '../architecture.ts';
+import type { ContextCache } from '../caches/context-cache.ts';
+import type { ContextUnit } from './context-unit.ts';
+import type { DataAccess } from './data-access.ts';
+import type { FrontEnd } from './front-end.ts';
+import {
+  INVALIDATE_WORDS,
+  MESSAGE_ACKNOWLEDGE,
+  MESSAGE_INVALIDATE,
+  packOperation,
+} from './messages.ts';
+import { COMMAND_RECORD } from './records.ts';
+
+export interface CommandOptions {
+  readonly doorbellCycles: number;
+  readonly fetchBatch: number;
+  readonly executeCycles: number;
+  readonly completeCycles: number;
+  readonly shards: readonly number[];
+  readonly transitCycles: number;
+}
+
+export interface CommandPorts {
+  readonly partition: Partition;
+  readonly unit: IommuUnit;
+  readonly memory: MemoryPort;
+  readonly timing: MemoryTiming;
+  readonly frontEnd: FrontEnd;
+  readonly contexts: ContextCache;
+  readonly contextUnit: ContextUnit;
+  readonly data: DataAccess;
+  readonly probe: Probe;
+}
+
+const IDLE = 0;
+const BUSY = 1;
+const WAITING_FENCE = 2;
+
+export class CommandUnit {
+  readonly statistics = {
+    doorbells: 0,
+    commands: 0,
+    fences: 0,
+    invalidations: 0,
+    illegal: 0,
+    fetches: 0,
+    entriesDropped: 0,
+  };
+  /** Cycles from a fence's fetch to its completion. */
+  readonly fenceLatency = new Histogram();
+  private readonly ports: CommandPorts;
+  private readonly options: CommandOptions;
+  private readonly events: EventQueue;
+  private readonly operation = new Operation();
+  private readonly words = new Int32Array(16);
+  private readonly channel: Channel | null;
+  private readonly onFetch: number;
+  private readonly onExecute: number;
+  private readonly onFence: number;
+  private readonly onComplete: number;
+  private state = IDLE;
+  /** Commands that the last read of the queue still provides. */
+  private fetched = 0;
+  private fetchedAt = 0;
+  private sent = 0;
+  private acknowledged = 0;
+  private orderMark = 0;
+  private fenceScheduled = false;
+
+  constructor(ports: CommandPorts, options: CommandOptions) {
+    this.ports = ports;
+    this.options = options;
+    const events = ports.partition.events;
+    this.events = events;
+    this.channel = ports.probe.channel(COMMAND_RECORD);
+    this.onFetch = events.register(PHASE_UNIT, 'command-fetch', () => this.fetch());
+    this.onExecute = events.register(PHASE_UNIT, 'command-execute', () => this.execute());
+    this.onFence = events.register(PHASE_RETRY, 'command-fence', () => this.checkFence());
+    this.onComplete = events.register(PHASE_UNIT, 'command-complete', () => this.completeFence());
+    ports.partition.receive(MESSAGE_ACKNOWLEDGE, () => this.acknowledge());
+    ports.frontEnd.onReleased = () => this.scheduleFenceCheck();
+    ports.contextUnit.onFinished = () => this.scheduleFenceCheck();
+  }
+
+  /** Commands and acknowledgements outstanding. */
+  get open(): number {
+    return (this.state === IDLE ? 0 : 1) + this.sent - this.acknowledged;
+  }
+
+  /** The tail moved, or the queue was switched on. */
+  doorbell(): void {
+    this.statistics.doorbells++;
+    if (this.state !== IDLE) return;
+    this.state = BUSY;
+    this.fetched = 0;
+    this.events.after(this.options.doorbellCycles, this.onFetch, 0, 0);
+  }
+
+  /** Drops every cached context and translation (a root pointer or mode changed). */
+  flush(everything: Operation): void {
+    this.ports.contexts.clear();
+    this.ports.contextUnit.invalidate();
+    this.invalidate(everything);
+  }
+
+  private fetch(): void {
+    const { unit, memory, timing } = this.ports;
+    const queue = unit.commands;
+    if (!queue.pending()) {
+      this.state = IDLE;
+      this.fetched = 0;
+      return;
+    }
+    const now = this.events.now;
+    if (this.fetched > 0) {
+      this.fetched--;
+      this.events.after(this.options.executeCycles, this.onExecute, 0, 0);
+      return;
+    }
+    const status = memory.checkRead(queue.hi, queue.lo, queue.offset, queue.bytes);
+    if (status !== MEM_OK) {
+      this.state = IDLE;
+      queue.failFetch(status);
+      return;
+    }
+    this.statistics.fetches++;
+    this.fetched = this.options.fetchBatch - 1;
+    this.fetchedAt = now;
+    const at = timing.completeAt(
+      now,
+      queue.hi,
+      queue.lo,
+      queue.offset,
+      queue.bytes,
+      false,
+      TABLE_READ,
+    );
+    this.events.at(at + this.options.executeCycles, this.onExecute, 0, 0);
+  }
+
+  private execute(): void {
+    const { unit, memory } = this.ports;
+    const queue = unit.commands;
+    if (!queue.pending()) {
+      this.state = IDLE;
+      return;
+    }
+    for (let i = 0; 4 * i < queue.bytes; i++) {
+      this.words[i] = memory.read32(queue.hi, queue.lo, queue.offset + 4 * i);
+    }
+    const op = this.operation;
+    queue.decode(this.words, op);
+    this.statistics.commands++;
+    if (op.kind === OP_FENCE) {
+      this.statistics.fences++;
+      this.state = WAITING_FENCE;
+      this.orderMark = this.ports.frontEnd.orderMark;
+      this.checkFence();
+      return;
+    }
+    let dropped = 0;
+    if (op.kind === OP_INVALIDATE_TRANSLATIONS) dropped = this.invalidate(op);
+    else if (op.kind === OP_INVALIDATE_CONTEXT) {
+      this.ports.contexts.invalidate(op);
+      this.ports.contextUnit.invalidate();
+      this.broadcast(op);
+    } else if (op.kind === OP_ILLEGAL || op.kind === OP_WAIT) {
+      if (op.kind === OP_ILLEGAL) this.statistics.illegal++;
+      this.state = IDLE;
+      queue.complete(op);
+      return;
+    }
+    queue.complete(op);
+    this.record(op, dropped);
+    this.fetch();
+  }
+
+  private invalidate(op: Operation): number {
+    const dropped = this.ports.frontEnd.invalidate(op);
+    this.statistics.entriesDropped += dropped;
+    this.broadcast(op);
+    return dropped;
+  }
+
+  /** Shards drop what they cached and answer once no older walk is running. */
+  private broadcast(op: Operation): void {
+    this.statistics.invalidations++;
+    const { partition } = this.ports;
+    for (const shard of this.options.shards) {
+      const base = partition.reserve(
+        shard,
+        this.options.transitCycles,
+        MESSAGE_INVALIDATE,
+        INVALIDATE_WORDS,
+      );
+      packOperation(op, partition.out, base);
+      this.sent++;
+    }
+  }
+
+  private acknowledge(): void {
+    this.acknowledged++;
+    this.scheduleFenceCheck();
+  }
+
+  private scheduleFenceCheck(): void {
+    if (this.state !== WAITING_FENCE || this.fenceScheduled) return;
+    this.fenceScheduled = true;
+    this.events.after(0, this.onFence, 0, 0);
+  }
+
+  private checkFence(): void {
+    this.fenceScheduled = false;
+    const { frontEnd, contextUnit, data } = this.ports;
+    if (this.acknowledged < this.sent) return;
+    if (!frontEnd.releasedUpTo(this.orderMark) || contextUnit.stale > 0) return;
+    const op = this.operation;
+    const now = this.events.now;
+    const drained = op.drainReads !== 0 || op.drainWrites !== 0 ? data.drainedAt : now;
+    this.state = BUSY;
+    this.events.at(
+      Math.max(now, drained) + this.options.completeCycles,
+      this.onComplete,
+      0,
+      0,
+    );
+  }
+
+  private completeFence(): void {
+    const op = this.operation;
+    this.ports.unit.commands.complete(op);
+    this.fenceLatency.record(this.events.now - this.fetchedAt);
+    this.record(op, 0);
+    this.fetch();
+  }
+
+  private record(op: Operation, dropped: number): void {
+    this.channel?.emit(
+      this.events.now,
+      op.code,
+      op.kind,
+      dropped,
+      this.events.now - this.fetchedAt,
+    );
+  }
+}

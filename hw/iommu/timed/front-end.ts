@@ -1,0 +1,510 @@
+/**
+ * Front end of a timed IOMMU: takes requests from the links, finds their context, looks up the
+ * IOTLB, sends misses to the walk shards and releases translated requests to memory.
+ *
+ * A request that hits needs no event here. A request that waits holds one of `slots` places; when
+ * all are taken, later requests queue in front (WAIT_INPUT). With in-order release a translated
+ * request waits for all older ones (WAIT_ORDER).
+ */
+import { InternalError } from '../../../sim/errors.ts';
+import type { Partition } from '../../../sim/parallel/partition.ts';
+import type { Channel, Probe } from '../../../sim/probe.ts';
+import type { EventQueue } from '../../../sim/time/event-queue.ts';
+import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
+import {
+  TXN_FAULT,
+  type TransactionPort,
+  type Transactions,
+  WAIT_CONTEXT,
+  WAIT_INPUT,
+  WAIT_IOTLB,
+  WAIT_ORDER,
+  WAIT_WALK,
+  WAIT_WALK_QUEUE,
+} from '../../pcie/transactions.ts';
+import {
+  CONTEXT_BYPASS,
+  type DeviceRequest,
+  type IommuUnit,
+  type Operation,
+  REQUEST_UNTRANSLATED,
+  type TranslationContext,
+} from '../architecture.ts';
+import type { ContextCache } from '../caches/context-cache.ts';
+import type { Iotlb } from '../caches/iotlb.ts';
+import { WALK_CONTEXT_WORDS } from '../walk/context.ts';
+import { STEP_FAULT, Walk } from '../walk/walk.ts';
+import type { ContextUnit } from './context-unit.ts';
+import type { DataAccess } from './data-access.ts';
+import { InvalidationLog } from './invalidation-log.ts';
+import {
+  MESSAGE_REPLY,
+  MESSAGE_WALK,
+  REPLY_MISS,
+  REPLY_STEP,
+  REPLY_WALK_CYCLES,
+  unpackResult,
+  WALK_ACCESS,
+  WALK_CONTEXT,
+  WALK_DEVICE,
+  WALK_HI,
+  WALK_LO,
+  WALK_MISS,
+  WALK_OFFSET,
+  WALK_WORDS,
+} from './messages.ts';
+import { MissTable } from './miss-table.ts';
+import { FAULT_RECORD } from './records.ts';
+
+export interface FrontEndOptions {
+  readonly slots: number;
+  readonly inOrder: boolean;
+  readonly lookupCycles: number;
+  readonly lookupPorts: number;
+  readonly mergeMisses: boolean;
+  readonly faultCycles: number;
+  /** Partition ids of the walk shards. */
+  readonly shards: readonly number[];
+  readonly transitCycles: number;
+  readonly regionOrder: number;
+}
+
+/** Told of every translation that a DMA uses (the safety checker). */
+export interface UseObserver {
+  use(
+    device: number,
+    hi: number,
+    lo: number,
+    outHi: number,
+    outLo: number,
+    access: number,
+    cycle: number,
+  ): void;
+}
+
+export interface FrontEndPorts {
+  readonly partition: Partition;
+  readonly txns: Transactions;
+  readonly unit: IommuUnit;
+  readonly iotlb: Iotlb;
+  readonly contexts: ContextCache;
+  readonly contextUnit: ContextUnit;
+  readonly data: DataAccess;
+  readonly observer: UseObserver | null;
+  readonly probe: Probe;
+  /** Requester id of each device index. */
+  readonly deviceIds: Int32Array;
+}
+
+/** Transaction outcomes (Transactions.outcome). */
+export const OUTCOME_NONE = 0;
+export const OUTCOME_HIT = 1;
+export const OUTCOME_MISS = 2;
+export const OUTCOME_MERGED = 3;
+
+export class FrontEnd implements TransactionPort {
+  readonly log = new InvalidationLog();
+  readonly misses: MissTable;
+  readonly statistics = {
+    requests: 0,
+    bypassed: 0,
+    hits: 0,
+    misses: 0,
+    merged: 0,
+    contextMisses: 0,
+    faults: 0,
+    notFilled: 0,
+    inputPeak: 0,
+    slotsPeak: 0,
+  };
+  private readonly ports: FrontEndPorts;
+  private readonly options: FrontEndOptions;
+  private readonly events: EventQueue;
+  private readonly txns: Transactions;
+  private readonly onLookup: number;
+  private readonly faultChannel: Channel | null;
+  private readonly request: DeviceRequest = {
+    deviceId: 0,
+    pasid: -1,
+    kind: REQUEST_UNTRANSLATED,
+    access: 0,
+    hi: 0,
+    lo: 0,
+    offset: 0,
+  };
+  private readonly walk = new Walk();
+
+  /** Places taken by requests that wait. */
+  private held = 0;
+  private readonly isHeld: Uint8Array;
+  /** Contexts of transactions that wait for a walk. */
+  private readonly contextOf: (TranslationContext | null)[];
+
+  /** Requests waiting for a place: ring of transaction ids. */
+  private readonly input: Int32Array;
+  private inputHead = 0;
+  private inputLength = 0;
+
+  /** In-order release: ring of transaction ids, and which of them are translated. */
+  private readonly order: Int32Array;
+  private orderHead = 0;
+  private orderTail = 0;
+  private readonly isReady: Uint8Array;
+  private readonly readyAt: Float64Array;
+
+  /** Called after requests were released in order. */
+  onReleased: (() => void) | null = null;
+
+  /** Lookup ports: lookups started in the cycle `portCycle`. */
+  private portCycle = -1;
+  private portUsed = 0;
+
+  constructor(ports: FrontEndPorts, options: FrontEndOptions) {
+    this.ports = ports;
+    this.options = options;
+    this.events = ports.partition.events;
+    this.txns = ports.txns;
+    const capacity = ports.txns.capacity;
+    this.misses = new MissTable(Math.min(options.slots, capacity), capacity);
+    this.isHeld = new Uint8Array(capacity);
+    this.contextOf = new Array(capacity).fill(null);
+    this.input = new Int32Array(capacity);
+    this.order = new Int32Array(capacity);
+    this.isReady = new Uint8Array(capacity);
+    this.readyAt = new Float64Array(capacity);
+    this.faultChannel = ports.probe.channel(FAULT_RECORD);
+    this.onLookup = this.events.register(PHASE_UNIT, 'lookup', (txn) => this.admit(txn));
+    ports.partition.receive(MESSAGE_REPLY, (words, base) => this.reply(words, base));
+    ports.contextUnit.onResolved((txn, context, fault, address2) =>
+      this.contextResolved(txn, context, fault, address2),
+    );
+  }
+
+  /** Requests that wait here, for any reason. */
+  get open(): number {
+    return this.held + this.inputLength;
+  }
+
+  /** Requests in release order that are not released yet; see {@link releasedUpTo}. */
+  get orderMark(): number {
+    return this.orderTail;
+  }
+
+  /** Whether every request that was in the unit at the mark has been released. */
+  releasedUpTo(mark: number): boolean {
+    return this.orderHead >= mark;
+  }
+
+  accept(txn: number): void {
+    const now = this.events.now;
+    this.statistics.requests++;
+    if (now > this.portCycle) {
+      this.portCycle = now;
+      this.portUsed = 1;
+    } else if (++this.portUsed > this.options.lookupPorts) {
+      this.portCycle++;
+      this.portUsed = 1;
+    }
+    if (this.portCycle > now) {
+      this.events.at(this.portCycle, this.onLookup, txn, 0);
+      return;
+    }
+    this.admit(txn);
+  }
+
+  private admit(txn: number): void {
+    if (this.inputLength > 0 || this.held >= this.options.slots) {
+      const tail = (this.inputHead + this.inputLength++) % this.input.length;
+      this.input[tail] = txn;
+      if (this.inputLength > this.statistics.inputPeak) {
+        this.statistics.inputPeak = this.inputLength;
+      }
+      return;
+    }
+    this.txns.mark(txn, WAIT_INPUT, this.events.now);
+    this.findContext(txn);
+  }
+
+  private findContext(txn: number): void {
+    const { deviceIds, contexts, contextUnit } = this.ports;
+    const device = deviceIds[this.txns.device[txn]];
+    const context = contexts.lookup(device, this.txns.pasid[txn]);
+    if (context !== null) {
+      this.translate(txn, context);
+      return;
+    }
+    this.statistics.contextMisses++;
+    this.hold(txn);
+    this.fillRequest(txn);
+    contextUnit.request(txn, this.request);
+  }
+
+  private contextResolved(
+    txn: number,
+    context: TranslationContext | null,
+    fault: number,
+    address2: bigint,
+  ): void {
+    this.txns.mark(txn, WAIT_CONTEXT, this.events.now);
+    if (context === null) {
+      this.fault(txn, null, fault, address2);
+      return;
+    }
+    this.translate(txn, context);
+  }
+
+  private translate(txn: number, context: TranslationContext): void {
+    const txns = this.txns;
+    const hi = txns.hi[txn];
+    const lo = txns.lo[txn];
+    this.fillRequest(txn);
+    const code = this.ports.unit.checkRequest(this.request, context);
+    if (code !== 0) {
+      this.hold(txn);
+      this.fault(txn, context, code, 0n);
+      return;
+    }
+    if (context.mode === CONTEXT_BYPASS) {
+      this.statistics.bypassed++;
+      this.translated(txn, hi, lo);
+      return;
+    }
+    const iotlb = this.ports.iotlb;
+    const way = iotlb.lookup(context.tag1, context.tag2, hi, lo);
+    if (way >= 0 && iotlb.permits(way, txns.access[txn] & context.accessMask)) {
+      this.statistics.hits++;
+      txns.outcome[txn] = OUTCOME_HIT;
+      iotlb.translate(way, hi, lo);
+      this.translated(txn, iotlb.outHi, iotlb.outLo);
+      return;
+    }
+    this.miss(txn, context, hi, lo);
+  }
+
+  private miss(txn: number, context: TranslationContext, hi: number, lo: number): void {
+    const { options, txns, misses } = this;
+    this.hold(txn);
+    this.contextOf[txn] = context;
+    txns.mark(txn, WAIT_IOTLB, this.events.now + options.lookupCycles);
+    const access = txns.access[txn] & context.accessMask;
+    if (options.mergeMisses) {
+      const running = misses.find(context.tag1, context.tag2, hi, lo, access);
+      // A walk older than the last invalidation may answer with what is no longer there.
+      if (running >= 0 && misses.epoch[running] === this.log.count) {
+        this.statistics.merged++;
+        txns.outcome[txn] = OUTCOME_MERGED;
+        misses.join(running, txn);
+        return;
+      }
+    }
+    this.statistics.misses++;
+    txns.outcome[txn] = OUTCOME_MISS;
+    const row = misses.open(context.tag1, context.tag2, hi, lo, access, this.log.count, txn);
+    const partition = this.ports.partition;
+    const base = partition.reserve(
+      this.shardOf(context, hi, lo),
+      options.lookupCycles + options.transitCycles,
+      MESSAGE_WALK,
+      WALK_WORDS,
+    );
+    const out = partition.out;
+    out[base + WALK_MISS] = row;
+    out[base + WALK_DEVICE] = txns.device[txn];
+    out[base + WALK_HI] = hi;
+    out[base + WALK_LO] = lo;
+    out[base + WALK_OFFSET] = txns.offset[txn];
+    out[base + WALK_ACCESS] = access;
+    const words = context.walk;
+    for (let i = 0; i < WALK_CONTEXT_WORDS; i++) out[base + WALK_CONTEXT + i] = words[i];
+  }
+
+  /** Spreads (domain, region) over the shards. */
+  private shardOf(context: TranslationContext, hi: number, lo: number): number {
+    const shards = this.options.shards;
+    const order = this.options.regionOrder;
+    const region = order >= 27 ? hi >>> (order - 27) : (lo >>> order) ^ Math.imul(hi, 0x5bd1e995);
+    const mixed =
+      Math.imul(region ^ 0x7f4a7c15, 0x9e3779b1) ^
+      Math.imul(context.tag2 + 1, 0x85ebca6b) ^
+      Math.imul(context.tag1 + 1, 0xc2b2ae35);
+    return shards[((mixed ^ (mixed >>> 16)) >>> 0) % shards.length];
+  }
+
+  private reply(words: Int32Array, base: number): void {
+    const { misses, txns, walk } = this;
+    const now = this.events.now;
+    const miss = words[base + REPLY_MISS];
+    const walkCycles = words[base + REPLY_WALK_CYCLES];
+    unpackResult(words, base, walk);
+    const failed = words[base + REPLY_STEP] === STEP_FAULT;
+    const first = misses.head[miss];
+    const context = this.contextOf[first];
+    if (context === null) throw new InternalError('front-end', `reply for idle miss ${miss}`);
+    if (!failed) this.fill(miss, context);
+    const hi = misses.hi[miss];
+    const lo = misses.lo[miss];
+    misses.close(miss);
+    for (let txn = first; txn >= 0; ) {
+      const next = misses.after(txn);
+      const waited = now - txns.marked[txn];
+      if (waited > 0) {
+        txns.mark(txn, WAIT_WALK_QUEUE, now - Math.min(walkCycles, waited));
+        txns.mark(txn, WAIT_WALK, now);
+      }
+      const own = this.contextOf[txn] as TranslationContext;
+      this.contextOf[txn] = null;
+      if (failed) this.walkFault(txn, own, hi, lo);
+      else this.translated(txn, walk.outHi, walk.outLo);
+      txn = next;
+    }
+  }
+
+  private fill(miss: number, context: TranslationContext): void {
+    const { misses, walk } = this;
+    const hi = misses.hi[miss];
+    const lo = misses.lo[miss];
+    const order = Math.min(walk.order1, 52);
+    if (
+      this.log.covers(misses.epoch[miss], context.tag1, context.tag2, hi, lo, order)
+    ) {
+      this.statistics.notFilled++;
+      return;
+    }
+    this.ports.iotlb.insertWalk(context.tag1, context.tag2, hi, lo, walk, misses.access[miss]);
+  }
+
+  private walkFault(txn: number, context: TranslationContext, hi: number, lo: number): void {
+    const { unit } = this.ports;
+    this.fillRequest(txn);
+    this.walk.inHi = hi;
+    this.walk.inLo = lo;
+    this.walk.offset = this.txns.offset[txn];
+    this.walk.access = this.request.access & context.accessMask;
+    const code = unit.faultCodeOf(this.walk, this.request, context);
+    this.fault(txn, context, code, unit.faultAddress2Of(this.walk, this.request, context));
+  }
+
+  private fault(
+    txn: number,
+    context: TranslationContext | null,
+    code: number,
+    address2: bigint,
+  ): void {
+    this.statistics.faults++;
+    this.fillRequest(txn);
+    const request = this.request;
+    this.ports.unit.reportFault({ request, context, code, address2 });
+    this.faultChannel?.emit(
+      this.events.now,
+      this.txns.device[txn],
+      code,
+      request.access,
+      request.hi,
+      request.lo,
+      request.offset,
+    );
+    this.txns.status[txn] = TXN_FAULT;
+    this.release(txn, this.events.now);
+  }
+
+  private translated(txn: number, outHi: number, outLo: number): void {
+    const txns = this.txns;
+    txns.outHi[txn] = outHi;
+    txns.outLo[txn] = outLo;
+    this.ports.observer?.use(
+      txns.device[txn],
+      txns.hi[txn],
+      txns.lo[txn],
+      outHi,
+      outLo,
+      txns.access[txn],
+      this.events.now,
+    );
+    const at = Math.max(this.events.now, txns.marked[txn]);
+    this.release(txn, this.isHeld[txn] === 1 ? at : at + this.options.lookupCycles);
+  }
+
+  /** Hands the transaction on, in order if so configured. */
+  private release(txn: number, readyAt: number): void {
+    if (!this.options.inOrder) {
+      this.leave(txn, readyAt);
+      this.unhold(txn);
+      return;
+    }
+    if (this.isHeld[txn] === 0) {
+      if (this.orderHead === this.orderTail) {
+        this.leave(txn, readyAt);
+        return;
+      }
+      this.hold(txn);
+    }
+    this.isReady[txn] = 1;
+    this.readyAt[txn] = readyAt;
+    this.drainOrder();
+  }
+
+  private drainOrder(): void {
+    const capacity = this.order.length;
+    let released = false;
+    while (this.orderHead < this.orderTail) {
+      const txn = this.order[this.orderHead % capacity];
+      if (this.isReady[txn] === 0) break;
+      this.orderHead++;
+      this.isReady[txn] = 0;
+      const ready = Math.max(this.readyAt[txn], this.txns.marked[txn]);
+      this.txns.mark(txn, WAIT_IOTLB, ready);
+      const at = Math.max(ready, this.events.now);
+      this.txns.mark(txn, WAIT_ORDER, at);
+      this.leave(txn, at);
+      this.unhold(txn);
+      released = true;
+    }
+    if (released) this.onReleased?.();
+  }
+
+  private leave(txn: number, at: number): void {
+    if (this.txns.status[txn] === TXN_FAULT) {
+      this.ports.data.abort(txn, this.options.faultCycles);
+      return;
+    }
+    this.txns.mark(txn, WAIT_IOTLB, at);
+    this.ports.data.start(txn, at);
+  }
+
+  private hold(txn: number): void {
+    if (this.isHeld[txn] === 1) return;
+    this.isHeld[txn] = 1;
+    this.held++;
+    if (this.held > this.statistics.slotsPeak) this.statistics.slotsPeak = this.held;
+    if (this.options.inOrder) this.order[this.orderTail++ % this.order.length] = txn;
+  }
+
+  private unhold(txn: number): void {
+    if (this.isHeld[txn] === 0) return;
+    this.isHeld[txn] = 0;
+    this.held--;
+    while (this.inputLength > 0 && this.held < this.options.slots) {
+      const next = this.input[this.inputHead];
+      this.inputHead = (this.inputHead + 1) % this.input.length;
+      this.inputLength--;
+      this.txns.mark(next, WAIT_INPUT, this.events.now);
+      this.findContext(next);
+    }
+  }
+
+  private fillRequest(txn: number): void {
+    const { txns, request } = this;
+    request.deviceId = this.ports.deviceIds[txns.device[txn]];
+    request.pasid = txns.pasid[txn];
+    request.access = txns.access[txn];
+    request.hi = txns.hi[txn];
+    request.lo = txns.lo[txn];
+    request.offset = txns.offset[txn];
+  }
+
+  /** Executes the IOTLB part of a command; returns the number of entries thrown away. */
+  invalidate(op: Operation): number {
+    this.log.add(op);
+    return this.ports.iotlb.invalidate(op);
+  }
+}

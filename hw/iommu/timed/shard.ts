@@ -1,0 +1,416 @@
+/**
+ * A walk shard: a page-walk unit with walk slots, its own walk caches and its own memory port. It
+ * is a partition of its own: requests and invalidations arrive as messages, and every memory
+ * reference of a walk is one event.
+ */
+import type { Partition } from '../../../sim/parallel/partition.ts';
+import type { Channel, Probe } from '../../../sim/probe.ts';
+import type { EventQueue } from '../../../sim/time/event-queue.ts';
+import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
+import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
+import type { MemoryTiming } from '../../memory/timing.ts';
+import { TABLE_READ } from '../../memory/timing.ts';
+import { OP_INVALIDATE_TRANSLATIONS, Operation } from '../architecture.ts';
+import type { WalkCaches } from '../caches/walk-caches.ts';
+import { WALK_CONTEXT_WORDS } from '../walk/context.ts';
+import {
+  REF_REDIRECT,
+  REF_STAGE1,
+  REF_STAGE2,
+  STEP_DONE,
+  STEP_FAULT,
+  STEP_READ,
+  Walk,
+} from '../walk/walk.ts';
+import type { Walker } from '../walk/walker.ts';
+import {
+  ACKNOWLEDGE_WORDS,
+  MESSAGE_ACKNOWLEDGE,
+  MESSAGE_INVALIDATE,
+  MESSAGE_REPLY,
+  MESSAGE_WALK,
+  packResult,
+  REPLY_MISS,
+  REPLY_STEP,
+  REPLY_WALK_CYCLES,
+  REPLY_WORDS,
+  unpackOperation,
+  WALK_ACCESS,
+  WALK_CONTEXT,
+  WALK_DEVICE,
+  WALK_HI,
+  WALK_LO,
+  WALK_MISS,
+  WALK_OFFSET,
+  WALK_WORDS,
+} from './messages.ts';
+import { REFERENCE_RECORD, WALK_RECORD } from './records.ts';
+
+/** Levels that the reference statistics distinguish (5 levels and one spare). */
+export const STAT_LEVELS = 6;
+
+export interface ShardOptions {
+  readonly slots: number;
+  /** Cycles from the shard to the front end. */
+  readonly transitCycles: number;
+  /** Cycles of an atomic accessed/dirty update. */
+  readonly updateCycles: number;
+}
+
+export interface ShardStatistics {
+  walks: number;
+  faults: number;
+  updates: number;
+  invalidations: number;
+  /** References by kind (REF_*) and level: row of STAT_LEVELS per kind. */
+  references: number[];
+  /** Cycles spent waiting for those references. */
+  referenceCycles: number[];
+  queuedCycles: number;
+  busyCycles: number;
+  queuePeak: number;
+}
+
+export class WalkShard {
+  private readonly partition: Partition;
+  private readonly events: EventQueue;
+  private readonly walker: Walker;
+  private readonly caches: WalkCaches | null;
+  private readonly memory: MemoryPort;
+  private readonly timing: MemoryTiming;
+  private readonly options: ShardOptions;
+  private readonly onRead: number;
+  private readonly onUpdate: number;
+  private readonly walkChannel: Channel | null;
+  private readonly referenceChannel: Channel | null;
+
+  private readonly walks: Walk[] = [];
+  /** Per slot: miss id, device, arrival and start cycle, cycle of the running reference. */
+  private readonly miss: Int32Array;
+  private readonly device: Int32Array;
+  private readonly arrived: Float64Array;
+  private readonly started: Float64Array;
+  private readonly asked: Float64Array;
+  private readonly freeSlots: Int32Array;
+  private free: number;
+
+  /** Requests waiting for a slot: ring of rows, grown by doubling. */
+  private queue: Int32Array;
+  private queueArrival: Float64Array;
+  private queueHead = 0;
+  private queueLength = 0;
+
+  /** Invalidations waiting until the walks older than they are have ended. */
+  private readonly waiting: number[] = [];
+  /** Bumped by each invalidation; a running walk remembers the value at its start. */
+  private epoch = 0;
+  /** Infinity while the slot is idle. */
+  private readonly walkEpoch: Float64Array;
+
+  private readonly operation = new Operation();
+  readonly statistics: ShardStatistics = {
+    walks: 0,
+    faults: 0,
+    updates: 0,
+    invalidations: 0,
+    references: new Array(4 * STAT_LEVELS).fill(0),
+    referenceCycles: new Array(4 * STAT_LEVELS).fill(0),
+    queuedCycles: 0,
+    busyCycles: 0,
+    queuePeak: 0,
+  };
+  private readonly references = new Float64Array(4 * STAT_LEVELS);
+  private readonly referenceCycles = new Float64Array(4 * STAT_LEVELS);
+
+  constructor(
+    partition: Partition,
+    ports: {
+      walker: Walker;
+      caches: WalkCaches | null;
+      memory: MemoryPort;
+      timing: MemoryTiming;
+      probe: Probe;
+    },
+    options: ShardOptions,
+  ) {
+    this.partition = partition;
+    this.events = partition.events;
+    this.walker = ports.walker;
+    this.caches = ports.caches;
+    this.memory = ports.memory;
+    this.timing = ports.timing;
+    this.options = options;
+    const slots = options.slots;
+    this.miss = new Int32Array(slots);
+    this.device = new Int32Array(slots);
+    this.arrived = new Float64Array(slots);
+    this.started = new Float64Array(slots);
+    this.asked = new Float64Array(slots);
+    this.walkEpoch = new Float64Array(slots).fill(Number.POSITIVE_INFINITY);
+    this.freeSlots = new Int32Array(slots);
+    for (let slot = 0; slot < slots; slot++) {
+      this.walks.push(new Walk());
+      this.freeSlots[slot] = slots - 1 - slot;
+    }
+    this.free = slots;
+    this.queue = new Int32Array(64 * WALK_WORDS);
+    this.queueArrival = new Float64Array(64);
+    this.walkChannel = ports.probe.channel(WALK_RECORD);
+    this.referenceChannel = ports.probe.channel(REFERENCE_RECORD);
+    this.onRead = this.events.register(PHASE_UNIT, 'walk-read', (slot) => this.readDone(slot));
+    this.onUpdate = this.events.register(PHASE_UNIT, 'walk-update', (slot) =>
+      this.updateDone(slot),
+    );
+    partition.receive(MESSAGE_WALK, (words, base) => this.request(words, base));
+    partition.receive(MESSAGE_INVALIDATE, (words, base) => this.invalidate(words, base));
+  }
+
+  /** Walks in slots and in the queue: zero when the shard is at rest. */
+  get open(): number {
+    return this.options.slots - this.free + this.queueLength + this.waiting.length;
+  }
+
+  /** Statistics as plain data. */
+  finish(): ShardStatistics {
+    this.statistics.references = [...this.references];
+    this.statistics.referenceCycles = [...this.referenceCycles];
+    return this.statistics;
+  }
+
+  private request(words: Int32Array, base: number): void {
+    if (this.free > 0) this.start(words, base, this.events.now);
+    else this.enqueue(words, base);
+  }
+
+  private enqueue(words: Int32Array, base: number): void {
+    let capacity = this.queueArrival.length;
+    if (this.queueLength === capacity) {
+      const grown = new Int32Array(2 * capacity * WALK_WORDS);
+      const arrival = new Float64Array(2 * capacity);
+      for (let i = 0; i < capacity; i++) {
+        const row = (this.queueHead + i) % capacity;
+        grown.set(
+          this.queue.subarray(row * WALK_WORDS, (row + 1) * WALK_WORDS),
+          i * WALK_WORDS,
+        );
+        arrival[i] = this.queueArrival[row];
+      }
+      this.queue = grown;
+      this.queueArrival = arrival;
+      this.queueHead = 0;
+      capacity *= 2;
+    }
+    const row = (this.queueHead + this.queueLength++) % capacity;
+    const target = row * WALK_WORDS;
+    for (let i = 0; i < WALK_WORDS; i++) this.queue[target + i] = words[base + i];
+    this.queueArrival[row] = this.events.now;
+    if (this.queueLength > this.statistics.queuePeak) {
+      this.statistics.queuePeak = this.queueLength;
+    }
+  }
+
+  private start(words: Int32Array, base: number, arrival: number): void {
+    const slot = this.freeSlots[--this.free];
+    const walk = this.walks[slot];
+    const now = this.events.now;
+    this.miss[slot] = words[base + WALK_MISS];
+    this.device[slot] = words[base + WALK_DEVICE];
+    this.arrived[slot] = arrival;
+    this.started[slot] = now;
+    this.walkEpoch[slot] = this.epoch;
+    this.statistics.queuedCycles += now - arrival;
+    walk.inHi = words[base + WALK_HI];
+    walk.inLo = words[base + WALK_LO];
+    walk.offset = words[base + WALK_OFFSET];
+    walk.access = words[base + WALK_ACCESS];
+    walk.keepCaches = 1;
+    const context = walk.context;
+    for (let i = 0; i < WALK_CONTEXT_WORDS; i++) context[i] = words[base + WALK_CONTEXT + i];
+    this.follow(slot, this.walker.begin(walk));
+  }
+
+  /** Does what the walker asks for next. */
+  private follow(slot: number, firstStep: number): void {
+    const walk = this.walks[slot];
+    const now = this.events.now;
+    let step = firstStep;
+    while (step === STEP_READ) {
+      const status = this.memory.checkRead(
+        walk.readHi,
+        walk.readLo,
+        walk.readOffset,
+        walk.readBytes,
+      );
+      if (status === MEM_OK) {
+        const at = this.timing.completeAt(
+          now,
+          walk.readHi,
+          walk.readLo,
+          walk.readOffset,
+          walk.readBytes,
+          false,
+          TABLE_READ,
+        );
+        this.asked[slot] = now;
+        this.events.at(at, this.onRead, slot, 0);
+        return;
+      }
+      step = this.walker.failRead(walk, status);
+    }
+    if (step === STEP_DONE || step === STEP_FAULT) {
+      this.finishWalk(slot, step);
+      return;
+    }
+    this.asked[slot] = now;
+    this.events.after(this.options.updateCycles, this.onUpdate, slot, 0);
+  }
+
+  private readDone(slot: number): void {
+    const walk = this.walks[slot];
+    const hi = walk.readHi;
+    const lo = walk.readLo;
+    const offset = walk.readOffset;
+    this.countReference(slot, walk, 0);
+    const memory = this.memory;
+    const w0 = memory.read32(hi, lo, offset);
+    const w1 = walk.readBytes > 4 ? memory.read32(hi, lo, offset + 4) : 0;
+    if (walk.readBytes <= 8) {
+      this.follow(slot, this.walker.advance(walk, w0, w1));
+      return;
+    }
+    const w2 = memory.read32(hi, lo, offset + 8);
+    const w3 = memory.read32(hi, lo, offset + 12);
+    this.follow(slot, this.walker.advance(walk, w0, w1, w2, w3));
+  }
+
+  private updateDone(slot: number): void {
+    const walk = this.walks[slot];
+    const { readHi, readLo, readOffset, readBytes } = walk;
+    this.statistics.updates++;
+    this.countReference(slot, walk, 1);
+    const status = this.memory.checkWrite(readHi, readLo, readOffset, readBytes);
+    if (status !== MEM_OK) {
+      this.follow(slot, this.walker.failUpdate(walk, status));
+      return;
+    }
+    this.memory.or64(readHi, readLo, readOffset, walk.orLo, walk.orHi);
+    const w0 = this.memory.read32(readHi, readLo, readOffset);
+    const w1 = readBytes > 4 ? this.memory.read32(readHi, readLo, readOffset + 4) : 0;
+    this.follow(slot, this.walker.advance(walk, w0, w1));
+  }
+
+  private countReference(slot: number, walk: Walk, update: number): void {
+    const cycles = this.events.now - this.asked[slot];
+    if (update === 0) {
+      const index = walk.refKind * STAT_LEVELS + walk.refLevel;
+      this.references[index]++;
+      this.referenceCycles[index] += cycles;
+    }
+    if (this.referenceChannel !== null) {
+      this.referenceChannel.emit(
+        this.events.now,
+        slot,
+        walk.refKind | (walk.refLevel << 4),
+        walk.readHi,
+        walk.readLo,
+        walk.readOffset,
+        cycles,
+        update,
+      );
+    }
+  }
+
+  private finishWalk(slot: number, step: number): void {
+    const walk = this.walks[slot];
+    const now = this.events.now;
+    const cycles = now - this.started[slot];
+    this.statistics.walks++;
+    this.statistics.busyCycles += cycles;
+    if (step === STEP_FAULT) this.statistics.faults++;
+    const base = this.partition.reserve(
+      0,
+      this.options.transitCycles,
+      MESSAGE_REPLY,
+      REPLY_WORDS,
+    );
+    const out = this.partition.out;
+    out[base + REPLY_MISS] = this.miss[slot];
+    out[base + REPLY_STEP] = step;
+    out[base + REPLY_WALK_CYCLES] = cycles;
+    packResult(walk, out, base);
+    if (this.walkChannel !== null) {
+      this.walkChannel.emit(
+        now,
+        this.device[slot],
+        walk.inHi,
+        walk.inLo,
+        walk.refs1 | (walk.refs2 << 16),
+        this.started[slot] - this.arrived[slot],
+        cycles,
+        step === STEP_FAULT ? walk.fault : 0,
+        walk.order,
+      );
+    }
+    this.freeSlots[this.free++] = slot;
+    this.walkEpoch[slot] = Number.POSITIVE_INFINITY;
+    if (this.waiting.length > 0) this.releaseInvalidations();
+    if (this.queueLength > 0) {
+      const row = this.queueHead;
+      this.queueHead = (row + 1) % this.queueArrival.length;
+      this.queueLength--;
+      this.start(this.queue, row * WALK_WORDS, this.queueArrival[row]);
+    }
+  }
+
+  /**
+   * Cached entries go at once; walks already running may hold old entries, so they no longer fill
+   * the caches, and the acknowledgement waits for them.
+   */
+  private invalidate(words: Int32Array, base: number): void {
+    this.statistics.invalidations++;
+    unpackOperation(words, base, this.operation);
+    if (this.operation.kind === OP_INVALIDATE_TRANSLATIONS) {
+      this.caches?.invalidate(this.operation);
+    }
+    this.epoch++;
+    let running = 0;
+    for (let slot = 0; slot < this.walks.length; slot++) {
+      if (this.walkEpoch[slot] < this.epoch) {
+        this.walks[slot].keepCaches = 0;
+        running++;
+      }
+    }
+    if (running === 0 && this.waiting.length === 0) this.acknowledge();
+    else this.waiting.push(this.epoch);
+  }
+
+  private releaseInvalidations(): void {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (let slot = 0; slot < this.walkEpoch.length; slot++) {
+      if (this.walkEpoch[slot] < oldest) oldest = this.walkEpoch[slot];
+    }
+    while (this.waiting.length > 0 && this.waiting[0] <= oldest) {
+      this.waiting.shift();
+      this.acknowledge();
+    }
+  }
+
+  private acknowledge(): void {
+    const base = this.partition.reserve(
+      0,
+      this.options.transitCycles,
+      MESSAGE_ACKNOWLEDGE,
+      ACKNOWLEDGE_WORDS,
+    );
+    this.partition.out[base] = this.partition.id;
+  }
+}
+
+/** Names of the reference kinds, indexed by REF_*. */
+export const REFERENCE_KINDS: readonly string[] = (() => {
+  const names = ['none', '', '', ''];
+  names[REF_STAGE1] = 'stage1';
+  names[REF_STAGE2] = 'stage2';
+  names[REF_REDIRECT] = 'redirect';
+  return names;
+})();

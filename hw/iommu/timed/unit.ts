@@ -1,0 +1,109 @@
+/**
+ * A timed IOMMU: front end, context unit and command unit around one architecture's unit, in
+ * partition 0. Its walk shards are partitions of their own (shard.ts).
+ */
+import type { Partition } from '../../../sim/parallel/partition.ts';
+import type { Probe } from '../../../sim/probe.ts';
+import type { MemoryPort } from '../../memory/port.ts';
+import type { MemoryTiming } from '../../memory/timing.ts';
+import type { Transactions } from '../../pcie/transactions.ts';
+import {
+  type IommuUnit,
+  OP_INVALIDATE_TRANSLATIONS,
+  Operation,
+  type UnitPorts,
+} from '../architecture.ts';
+import type { ContextCache } from '../caches/context-cache.ts';
+import type { Iotlb } from '../caches/iotlb.ts';
+import type { Walker } from '../walk/walker.ts';
+import { type CommandOptions, CommandUnit } from './command-unit.ts';
+import { ContextUnit } from './context-unit.ts';
+import type { DataAccess } from './data-access.ts';
+import { FrontEnd, type FrontEndOptions, type UseObserver } from './front-end.ts';
+
+export interface TimedIommuPorts {
+  readonly partition: Partition;
+  readonly txns: Transactions;
+  readonly memory: MemoryPort;
+  readonly timing: MemoryTiming;
+  readonly data: DataAccess;
+  readonly iotlb: Iotlb;
+  readonly contexts: ContextCache;
+  /** Makes the walker for structures in guest memory, given the architecture's unit. */
+  readonly createWalker: (unit: IommuUnit) => Walker;
+  /** Makes the architecture's unit on the given ports. */
+  readonly createUnit: (ports: UnitPorts) => IommuUnit;
+  readonly observer: UseObserver | null;
+  readonly probe: Probe;
+  readonly deviceIds: Int32Array;
+}
+
+export class TimedIommu {
+  readonly unit: IommuUnit;
+  readonly frontEnd: FrontEnd;
+  readonly contextUnit: ContextUnit;
+  readonly commandUnit: CommandUnit;
+  readonly statistics = { interrupts: 0, deviceMessages: 0, flushes: 0 };
+  /** Told of every interrupt: message-signalled (address known) or wired (vector). */
+  onInterrupt: ((vector: number) => void) | null = null;
+  private ready = false;
+
+  constructor(ports: TimedIommuPorts, options: FrontEndOptions & CommandOptions) {
+    this.unit = ports.createUnit(this.unitPorts(ports.memory));
+    const { partition, memory, timing, contexts, data, probe } = ports;
+    const unit = this.unit;
+    this.contextUnit = new ContextUnit({
+      events: partition.events,
+      unit,
+      walker: ports.createWalker(unit),
+      memory,
+      timing,
+      cache: contexts,
+    });
+    const contextUnit = this.contextUnit;
+    this.frontEnd = new FrontEnd({ ...ports, unit, contextUnit }, options);
+    const frontEnd = this.frontEnd;
+    this.commandUnit = new CommandUnit(
+      { partition, unit, memory, timing, frontEnd, contexts, contextUnit, data, probe },
+      options,
+    );
+    this.ready = true;
+  }
+
+  /** Requests, walks and commands that are still open: zero at rest. */
+  get open(): number {
+    return this.frontEnd.open + this.contextUnit.open + this.commandUnit.open;
+  }
+
+  private unitPorts(memory: MemoryPort): UnitPorts {
+    return {
+      memory,
+      storeInterrupt: (hi, lo, offset, value) => {
+        memory.write32(hi, lo, offset, value);
+        this.statistics.interrupts++;
+        this.onInterrupt?.(value);
+      },
+      setInterruptLine: (vector, level) => {
+        if (!level) return;
+        this.statistics.interrupts++;
+        this.onInterrupt?.(vector);
+      },
+      doorbell: () => {
+        if (this.ready) this.commandUnit.doorbell();
+      },
+      flushAll: () => {
+        if (this.ready) this.flushAll();
+      },
+      deviceMessage: () => {
+        this.statistics.deviceMessages++;
+      },
+    };
+  }
+
+  private flushAll(): void {
+    this.statistics.flushes++;
+    const everything = new Operation();
+    everything.kind = OP_INVALIDATE_TRANSLATIONS;
+    this.commandUnit.flush(everything);
+  }
+}
