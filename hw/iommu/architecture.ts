@@ -139,6 +139,9 @@ export const OP_ILLEGAL = 5;
 /** The command must wait (for devices' answers): fetch again after the next doorbell. */
 export const OP_WAIT = 6;
 
+/** In an operation's tag: only entries that do not have that tag (e.g. those of the host). */
+export const TAG_NONE = -2;
+
 /** Reused by the command processor; -1 in a field means "any". */
 export class Operation {
   kind = OP_NONE;
@@ -172,6 +175,8 @@ export class Operation {
   /** Wait until earlier reads / writes of devices are globally visible. */
   drainReads = 0;
   drainWrites = 0;
+  /** The architecture's own copy of the command, from `decode` to `complete`. */
+  readonly words: Int32Array = new Int32Array(8);
 }
 
 export interface CommandQueue {
