@@ -1,11 +1,20 @@
 /**
  * Parameters of units, declared once: kind, default, range and one sentence. From a declaration
  * come validation, JSON Schema, `--help` and the documentation. Quantities are held as integers in
- * one canonical unit: durations in picoseconds, rates in bits per second, sizes in bytes.
+ * one canonical unit: durations in picoseconds, rates in bits per second, sizes in bytes,
+ * frequencies in hertz.
  */
-import { parseBytes, parseDuration, parseRate } from './units.ts';
+import { parseBytes, parseDuration, parseFrequency, parseRate } from './units.ts';
 
-export type ParamKind = 'duration' | 'rate' | 'bytes' | 'count' | 'flag' | 'choice' | 'text';
+export type ParamKind =
+  | 'duration'
+  | 'rate'
+  | 'bytes'
+  | 'frequency'
+  | 'count'
+  | 'flag'
+  | 'choice'
+  | 'text';
 
 export interface Param<T> {
   readonly kind: ParamKind;
@@ -43,6 +52,11 @@ export function rate(text: string, doc: string, range: Range = { min: 1 }): Para
 /** A size; `text` like `2MiB`. Value in bytes. */
 export function bytes(text: string, doc: string, range: Range = { min: 0 }): Param<number> {
   return { kind: 'bytes', default: parseBytes(text), doc, ...range };
+}
+
+/** A frequency; `text` like `2GHz`. Value in hertz. */
+export function frequency(text: string, doc: string, range: Range = { min: 1 }): Param<number> {
+  return { kind: 'frequency', default: parseFrequency(text), doc, ...range };
 }
 
 /** A plain whole number. */
