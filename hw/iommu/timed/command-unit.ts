@@ -239,12 +239,7 @@ export class CommandUnit {
     const now = this.events.now;
     const drained = op.drainReads !== 0 || op.drainWrites !== 0 ? data.drainedAt : now;
     this.state = BUSY;
-    this.events.at(
-      Math.max(now, drained) + this.options.completeCycles,
-      this.onComplete,
-      0,
-      0,
-    );
+    this.events.at(Math.max(now, drained) + this.options.completeCycles, this.onComplete, 0, 0);
   }
 
   private completeFence(): void {

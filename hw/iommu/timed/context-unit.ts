@@ -150,15 +150,7 @@ export class ContextUnit {
   private read(index: number, hi: number, lo: number, offset: number, bytes: number): boolean {
     this.readStatus = this.memory.checkRead(hi, lo, offset, bytes);
     if (this.readStatus !== MEM_OK) return false;
-    const at = this.timing.completeAt(
-      this.events.now,
-      hi,
-      lo,
-      offset,
-      bytes,
-      false,
-      TABLE_READ,
-    );
+    const at = this.timing.completeAt(this.events.now, hi, lo, offset, bytes, false, TABLE_READ);
     this.events.at(at, this.onData, index, 0);
     return true;
   }
@@ -213,9 +205,7 @@ export class ContextUnit {
       job.walking = false;
       const w0 = this.memory.read32(walk.readHi, walk.readLo, walk.readOffset);
       const w1 =
-        walk.readBytes > 4
-          ? this.memory.read32(walk.readHi, walk.readLo, walk.readOffset + 4)
-          : 0;
+        walk.readBytes > 4 ? this.memory.read32(walk.readHi, walk.readLo, walk.readOffset + 4) : 0;
       const step = this.followWalk(index, job, this.walker.advance(walk, w0, w1));
       if (step >= 0) this.follow(index, job, step);
       return;

@@ -12,9 +12,9 @@ import type { Channel, Probe } from '../../../sim/probe.ts';
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
 import {
-  TXN_FAULT,
   type TransactionPort,
   type Transactions,
+  TXN_FAULT,
   WAIT_CONTEXT,
   WAIT_INPUT,
   WAIT_IOTLB,
@@ -34,6 +34,7 @@ import type { ContextCache } from '../caches/context-cache.ts';
 import type { Iotlb } from '../caches/iotlb.ts';
 import { WALK_CONTEXT_WORDS } from '../walk/context.ts';
 import { STEP_FAULT, Walk } from '../walk/walk.ts';
+import { Admission } from './admission.ts';
 import type { ContextUnit } from './context-unit.ts';
 import type { DataAccess } from './data-access.ts';
 import { InvalidationLog } from './invalidation-log.ts';
@@ -55,6 +56,7 @@ import {
 } from './messages.ts';
 import { MissTable } from './miss-table.ts';
 import { FAULT_RECORD } from './records.ts';
+import { ReleaseOrder } from './release-order.ts';
 
 export interface FrontEndOptions {
   readonly slots: number;
@@ -114,8 +116,6 @@ export class FrontEnd implements TransactionPort {
     contextMisses: 0,
     faults: 0,
     notFilled: 0,
-    inputPeak: 0,
-    slotsPeak: 0,
   };
   private readonly ports: FrontEndPorts;
   private readonly options: FrontEndOptions;
@@ -134,24 +134,10 @@ export class FrontEnd implements TransactionPort {
   };
   private readonly walk = new Walk();
 
-  /** Places taken by requests that wait. */
-  private held = 0;
-  private readonly isHeld: Uint8Array;
+  private readonly admission: Admission;
+  private readonly order: ReleaseOrder;
   /** Contexts of transactions that wait for a walk. */
   private readonly contextOf: (TranslationContext | null)[];
-
-  /** Requests waiting for a place: ring of transaction ids. */
-  private readonly input: Int32Array;
-  private inputHead = 0;
-  private inputLength = 0;
-
-  /** In-order release: ring of transaction ids, and which of them are translated. */
-  private readonly order: Int32Array;
-  private orderHead = 0;
-  private orderTail = 0;
-  private readonly isReady: Uint8Array;
-  private readonly readyAt: Float64Array;
-
   /** Called after requests were released in order. */
   onReleased: (() => void) | null = null;
 
@@ -166,12 +152,9 @@ export class FrontEnd implements TransactionPort {
     this.txns = ports.txns;
     const capacity = ports.txns.capacity;
     this.misses = new MissTable(Math.min(options.slots, capacity), capacity);
-    this.isHeld = new Uint8Array(capacity);
+    this.admission = new Admission(options.slots, capacity);
+    this.order = new ReleaseOrder(capacity);
     this.contextOf = new Array(capacity).fill(null);
-    this.input = new Int32Array(capacity);
-    this.order = new Int32Array(capacity);
-    this.isReady = new Uint8Array(capacity);
-    this.readyAt = new Float64Array(capacity);
     this.faultChannel = ports.probe.channel(FAULT_RECORD);
     this.onLookup = this.events.register(PHASE_UNIT, 'lookup', (txn) => this.admit(txn));
     ports.partition.receive(MESSAGE_REPLY, (words, base) => this.reply(words, base));
@@ -182,17 +165,22 @@ export class FrontEnd implements TransactionPort {
 
   /** Requests that wait here, for any reason. */
   get open(): number {
-    return this.held + this.inputLength;
+    return this.admission.held + this.admission.queued;
   }
 
-  /** Requests in release order that are not released yet; see {@link releasedUpTo}. */
+  /** Most requests that ever waited in places and in front of them. */
+  get peaks(): { readonly slots: number; readonly input: number } {
+    return { slots: this.admission.peak, input: this.admission.queuePeak };
+  }
+
+  /** Number of requests taken in for release in order; see {@link releasedUpTo}. */
   get orderMark(): number {
-    return this.orderTail;
+    return this.order.taken;
   }
 
   /** Whether every request that was in the unit at the mark has been released. */
   releasedUpTo(mark: number): boolean {
-    return this.orderHead >= mark;
+    return this.order.released >= mark;
   }
 
   accept(txn: number): void {
@@ -213,14 +201,7 @@ export class FrontEnd implements TransactionPort {
   }
 
   private admit(txn: number): void {
-    if (this.inputLength > 0 || this.held >= this.options.slots) {
-      const tail = (this.inputHead + this.inputLength++) % this.input.length;
-      this.input[tail] = txn;
-      if (this.inputLength > this.statistics.inputPeak) {
-        this.statistics.inputPeak = this.inputLength;
-      }
-      return;
-    }
+    if (!this.admission.admit(txn)) return;
     this.txns.mark(txn, WAIT_INPUT, this.events.now);
     this.findContext(txn);
   }
@@ -228,6 +209,7 @@ export class FrontEnd implements TransactionPort {
   private findContext(txn: number): void {
     const { deviceIds, contexts, contextUnit } = this.ports;
     const device = deviceIds[this.txns.device[txn]];
+    // Untranslated requests are cached under their process address space id.
     const context = contexts.lookup(device, this.txns.pasid[txn]);
     if (context !== null) {
       this.translate(txn, context);
@@ -364,9 +346,7 @@ export class FrontEnd implements TransactionPort {
     const hi = misses.hi[miss];
     const lo = misses.lo[miss];
     const order = Math.min(walk.order1, 52);
-    if (
-      this.log.covers(misses.epoch[miss], context.tag1, context.tag2, hi, lo, order)
-    ) {
+    if (this.log.covers(misses.epoch[miss], context.tag1, context.tag2, hi, lo, order)) {
       this.statistics.notFilled++;
       return;
     }
@@ -421,7 +401,7 @@ export class FrontEnd implements TransactionPort {
       this.events.now,
     );
     const at = Math.max(this.events.now, txns.marked[txn]);
-    this.release(txn, this.isHeld[txn] === 1 ? at : at + this.options.lookupCycles);
+    this.release(txn, this.admission.holds(txn) ? at : at + this.options.lookupCycles);
   }
 
   /** Hands the transaction on, in order if so configured. */
@@ -431,30 +411,25 @@ export class FrontEnd implements TransactionPort {
       this.unhold(txn);
       return;
     }
-    if (this.isHeld[txn] === 0) {
-      if (this.orderHead === this.orderTail) {
+    if (!this.admission.holds(txn)) {
+      if (this.order.empty) {
         this.leave(txn, readyAt);
         return;
       }
       this.hold(txn);
     }
-    this.isReady[txn] = 1;
-    this.readyAt[txn] = readyAt;
+    this.order.ready(txn, readyAt);
     this.drainOrder();
   }
 
   private drainOrder(): void {
-    const capacity = this.order.length;
+    const { order, txns } = this;
     let released = false;
-    while (this.orderHead < this.orderTail) {
-      const txn = this.order[this.orderHead % capacity];
-      if (this.isReady[txn] === 0) break;
-      this.orderHead++;
-      this.isReady[txn] = 0;
-      const ready = Math.max(this.readyAt[txn], this.txns.marked[txn]);
-      this.txns.mark(txn, WAIT_IOTLB, ready);
+    for (let txn = order.next(); txn >= 0; txn = order.next()) {
+      const ready = Math.max(order.readyAt(txn), txns.marked[txn]);
+      txns.mark(txn, WAIT_IOTLB, ready);
       const at = Math.max(ready, this.events.now);
-      this.txns.mark(txn, WAIT_ORDER, at);
+      txns.mark(txn, WAIT_ORDER, at);
       this.leave(txn, at);
       this.unhold(txn);
       released = true;
@@ -472,21 +447,12 @@ export class FrontEnd implements TransactionPort {
   }
 
   private hold(txn: number): void {
-    if (this.isHeld[txn] === 1) return;
-    this.isHeld[txn] = 1;
-    this.held++;
-    if (this.held > this.statistics.slotsPeak) this.statistics.slotsPeak = this.held;
-    if (this.options.inOrder) this.order[this.orderTail++ % this.order.length] = txn;
+    if (this.admission.hold(txn) && this.options.inOrder) this.order.take(txn);
   }
 
   private unhold(txn: number): void {
-    if (this.isHeld[txn] === 0) return;
-    this.isHeld[txn] = 0;
-    this.held--;
-    while (this.inputLength > 0 && this.held < this.options.slots) {
-      const next = this.input[this.inputHead];
-      this.inputHead = (this.inputHead + 1) % this.input.length;
-      this.inputLength--;
+    if (!this.admission.release(txn)) return;
+    for (let next = this.admission.next(); next >= 0; next = this.admission.next()) {
       this.txns.mark(next, WAIT_INPUT, this.events.now);
       this.findContext(next);
     }

@@ -42,9 +42,9 @@ import {
   WALK_LO,
   WALK_MISS,
   WALK_OFFSET,
-  WALK_WORDS,
 } from './messages.ts';
 import { REFERENCE_RECORD, WALK_RECORD } from './records.ts';
+import { WalkQueue } from './walk-queue.ts';
 
 /** Levels that the reference statistics distinguish (5 levels and one spare). */
 export const STAT_LEVELS = 6;
@@ -94,11 +94,7 @@ export class WalkShard {
   private readonly freeSlots: Int32Array;
   private free: number;
 
-  /** Requests waiting for a slot: ring of rows, grown by doubling. */
-  private queue: Int32Array;
-  private queueArrival: Float64Array;
-  private queueHead = 0;
-  private queueLength = 0;
+  private readonly queue = new WalkQueue();
 
   /** Invalidations waiting until the walks older than they are have ended. */
   private readonly waiting: number[] = [];
@@ -153,8 +149,6 @@ export class WalkShard {
       this.freeSlots[slot] = slots - 1 - slot;
     }
     this.free = slots;
-    this.queue = new Int32Array(64 * WALK_WORDS);
-    this.queueArrival = new Float64Array(64);
     this.walkChannel = ports.probe.channel(WALK_RECORD);
     this.referenceChannel = ports.probe.channel(REFERENCE_RECORD);
     this.onRead = this.events.register(PHASE_UNIT, 'walk-read', (slot) => this.readDone(slot));
@@ -167,11 +161,12 @@ export class WalkShard {
 
   /** Walks in slots and in the queue: zero when the shard is at rest. */
   get open(): number {
-    return this.options.slots - this.free + this.queueLength + this.waiting.length;
+    return this.options.slots - this.free + this.queue.length + this.waiting.length;
   }
 
   /** Statistics as plain data. */
   finish(): ShardStatistics {
+    this.statistics.queuePeak = this.queue.peak;
     this.statistics.references = [...this.references];
     this.statistics.referenceCycles = [...this.referenceCycles];
     return this.statistics;
@@ -179,34 +174,7 @@ export class WalkShard {
 
   private request(words: Int32Array, base: number): void {
     if (this.free > 0) this.start(words, base, this.events.now);
-    else this.enqueue(words, base);
-  }
-
-  private enqueue(words: Int32Array, base: number): void {
-    let capacity = this.queueArrival.length;
-    if (this.queueLength === capacity) {
-      const grown = new Int32Array(2 * capacity * WALK_WORDS);
-      const arrival = new Float64Array(2 * capacity);
-      for (let i = 0; i < capacity; i++) {
-        const row = (this.queueHead + i) % capacity;
-        grown.set(
-          this.queue.subarray(row * WALK_WORDS, (row + 1) * WALK_WORDS),
-          i * WALK_WORDS,
-        );
-        arrival[i] = this.queueArrival[row];
-      }
-      this.queue = grown;
-      this.queueArrival = arrival;
-      this.queueHead = 0;
-      capacity *= 2;
-    }
-    const row = (this.queueHead + this.queueLength++) % capacity;
-    const target = row * WALK_WORDS;
-    for (let i = 0; i < WALK_WORDS; i++) this.queue[target + i] = words[base + i];
-    this.queueArrival[row] = this.events.now;
-    if (this.queueLength > this.statistics.queuePeak) {
-      this.statistics.queuePeak = this.queueLength;
-    }
+    else this.queue.push(words, base, this.events.now);
   }
 
   private start(words: Int32Array, base: number, arrival: number): void {
@@ -327,12 +295,7 @@ export class WalkShard {
     this.statistics.walks++;
     this.statistics.busyCycles += cycles;
     if (step === STEP_FAULT) this.statistics.faults++;
-    const base = this.partition.reserve(
-      0,
-      this.options.transitCycles,
-      MESSAGE_REPLY,
-      REPLY_WORDS,
-    );
+    const base = this.partition.reserve(0, this.options.transitCycles, MESSAGE_REPLY, REPLY_WORDS);
     const out = this.partition.out;
     out[base + REPLY_MISS] = this.miss[slot];
     out[base + REPLY_STEP] = step;
@@ -354,11 +317,10 @@ export class WalkShard {
     this.freeSlots[this.free++] = slot;
     this.walkEpoch[slot] = Number.POSITIVE_INFINITY;
     if (this.waiting.length > 0) this.releaseInvalidations();
-    if (this.queueLength > 0) {
-      const row = this.queueHead;
-      this.queueHead = (row + 1) % this.queueArrival.length;
-      this.queueLength--;
-      this.start(this.queue, row * WALK_WORDS, this.queueArrival[row]);
+    const queue = this.queue;
+    if (queue.length > 0) {
+      this.start(queue.words, queue.oldestBase, queue.oldestArrival);
+      queue.pop();
     }
   }
 
