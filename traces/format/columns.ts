@@ -24,6 +24,8 @@ export const MAX_ROWS = 16384;
 export class ColumnError extends Error {}
 
 const GAP_LIMIT = 0x100000000;
+/** Differences are looked at in full only when they pay on this many first rows. */
+const SAMPLE_ROWS = 128;
 
 function widthOf(range: number): number {
   if (range === 0) return 0;
@@ -37,6 +39,7 @@ export class ColumnEncoder {
   private bytes: Uint8Array;
   private used = 0;
   private readonly deltas: Int32Array;
+  private deltaMin = 0;
 
   constructor(rowsMax: number) {
     this.bytes = new Uint8Array(rowsMax * 4 * 8);
@@ -50,39 +53,53 @@ export class ColumnEncoder {
 
   /** `rows` values from `start`; `unsigned` only steers the choice of the base. */
   column(values: Int32Array, start: number, rows: number, unsigned: boolean): EncodedColumn {
-    const deltas = this.deltas;
-    const bias = unsigned ? 0x80000000 | 0 : 0;
+    const end = start + rows;
     const first = values[start];
-    let previous = first;
+    let i = start + 1;
+    while (i < end && values[i] === first) i++;
+    if (i === end) return unsigned ? first >>> 0 : first;
+    const bias = unsigned ? 0x80000000 | 0 : 0;
     let varying = 0;
     let min = first ^ bias;
     let max = min;
-    let deltaMin = 0x7fffffff;
-    let deltaMax = -0x80000000;
+    for (; i < end; i++) {
+      const value = values[i];
+      const ordered = value ^ bias;
+      varying |= value ^ first;
+      if (ordered < min) min = ordered;
+      if (ordered > max) max = ordered;
+    }
+    // Low bits that never change need not be stored: sizes, alignments, packed fields.
+    const shift = 31 - Math.clz32(varying & -varying);
+    const width = widthOf((max - min) >>> 0 >>> shift);
+    if (width > 1 && this.deltaWidth(values, start, Math.min(rows, SAMPLE_ROWS), shift) < width) {
+      const stepped = this.deltaWidth(values, start, rows, shift);
+      if (stepped < width) {
+        const bytes = this.residuals(this.deltas, 0, rows - 1, this.deltaMin, shift, stepped);
+        return [unsigned ? first >>> 0 : first, this.deltaMin, shift, bytes];
+      }
+    }
+    const base = min ^ bias;
+    const bytes = this.residuals(values, start, rows, base, shift, width);
+    return [unsigned ? base >>> 0 : base, null, shift, bytes];
+  }
+
+  /** Fills `deltas` and `deltaMin`; returns the width that the differences between rows need. */
+  private deltaWidth(values: Int32Array, start: number, rows: number, shift: number): number {
+    const deltas = this.deltas;
+    let previous = values[start];
+    let min = 0x7fffffff;
+    let max = -0x80000000;
     for (let i = 1; i < rows; i++) {
       const value = values[start + i];
       const delta = (value - previous) | 0;
-      const ordered = value ^ bias;
-      varying |= value ^ first;
       deltas[i - 1] = delta;
-      if (ordered < min) min = ordered;
-      if (ordered > max) max = ordered;
-      if (delta < deltaMin) deltaMin = delta;
-      if (delta > deltaMax) deltaMax = delta;
+      if (delta < min) min = delta;
+      if (delta > max) max = delta;
       previous = value;
     }
-    if (varying === 0) return unsigned ? first >>> 0 : first;
-    // Low bits that never change need not be stored: sizes, alignments, packed fields.
-    const shift = 31 - Math.clz32(varying & -varying);
-    const plain = widthOf(((max - min) >>> 0) >>> shift);
-    const stepped = widthOf(((deltaMax - deltaMin) >>> 0) >>> shift);
-    if (stepped < plain) {
-      const bytes = this.residuals(deltas, 0, rows - 1, deltaMin, shift, stepped);
-      return [unsigned ? first >>> 0 : first, deltaMin, shift, bytes];
-    }
-    const base = min ^ bias;
-    const bytes = this.residuals(values, start, rows, base, shift, plain);
-    return [unsigned ? base >>> 0 : base, null, shift, bytes];
+    this.deltaMin = min;
+    return widthOf((max - min) >>> 0 >>> shift);
   }
 
   /** `before` is the cycle of the row before these, which none of them may precede. */
