@@ -53,12 +53,22 @@ export interface CommandPorts {
   readonly probe: Probe;
 }
 
+export interface CommandStatistics {
+  doorbells: number;
+  commands: number;
+  fences: number;
+  invalidations: number;
+  illegal: number;
+  fetches: number;
+  entriesDropped: number;
+}
+
 const IDLE = 0;
 const BUSY = 1;
 const WAITING_FENCE = 2;
 
 export class CommandUnit {
-  readonly statistics = {
+  readonly statistics: CommandStatistics = {
     doorbells: 0,
     commands: 0,
     fences: 0,

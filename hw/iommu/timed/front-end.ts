@@ -7,8 +7,7 @@
  * request waits for all older ones (WAIT_ORDER).
  */
 import { InternalError } from '../../../sim/errors.ts';
-import type { Partition } from '../../../sim/parallel/partition.ts';
-import type { Channel, Probe } from '../../../sim/probe.ts';
+import type { Channel } from '../../../sim/probe.ts';
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
 import {
@@ -25,18 +24,21 @@ import {
 import {
   CONTEXT_BYPASS,
   type DeviceRequest,
-  type IommuUnit,
   type Operation,
   REQUEST_UNTRANSLATED,
   type TranslationContext,
 } from '../architecture.ts';
-import type { ContextCache } from '../caches/context-cache.ts';
-import type { Iotlb } from '../caches/iotlb.ts';
 import { WALK_CONTEXT_WORDS } from '../walk/context.ts';
 import { STEP_FAULT, Walk } from '../walk/walk.ts';
 import { Admission } from './admission.ts';
-import type { ContextUnit } from './context-unit.ts';
-import type { DataAccess } from './data-access.ts';
+import {
+  type FrontEndOptions,
+  type FrontEndPorts,
+  type FrontEndStatistics,
+  OUTCOME_HIT,
+  OUTCOME_MERGED,
+  OUTCOME_MISS,
+} from './front-end-ports.ts';
 import { InvalidationLog } from './invalidation-log.ts';
 import {
   MESSAGE_REPLY,
@@ -58,56 +60,10 @@ import { MissTable } from './miss-table.ts';
 import { FAULT_RECORD } from './records.ts';
 import { ReleaseOrder } from './release-order.ts';
 
-export interface FrontEndOptions {
-  readonly slots: number;
-  readonly inOrder: boolean;
-  readonly lookupCycles: number;
-  readonly lookupPorts: number;
-  readonly mergeMisses: boolean;
-  readonly faultCycles: number;
-  /** Partition ids of the walk shards. */
-  readonly shards: readonly number[];
-  readonly transitCycles: number;
-  readonly regionOrder: number;
-}
-
-/** Told of every translation that a DMA uses (the safety checker). */
-export interface UseObserver {
-  use(
-    device: number,
-    hi: number,
-    lo: number,
-    outHi: number,
-    outLo: number,
-    access: number,
-    cycle: number,
-  ): void;
-}
-
-export interface FrontEndPorts {
-  readonly partition: Partition;
-  readonly txns: Transactions;
-  readonly unit: IommuUnit;
-  readonly iotlb: Iotlb;
-  readonly contexts: ContextCache;
-  readonly contextUnit: ContextUnit;
-  readonly data: DataAccess;
-  readonly observer: UseObserver | null;
-  readonly probe: Probe;
-  /** Requester id of each device index. */
-  readonly deviceIds: Int32Array;
-}
-
-/** Transaction outcomes (Transactions.outcome). */
-export const OUTCOME_NONE = 0;
-export const OUTCOME_HIT = 1;
-export const OUTCOME_MISS = 2;
-export const OUTCOME_MERGED = 3;
-
 export class FrontEnd implements TransactionPort {
   readonly log = new InvalidationLog();
   readonly misses: MissTable;
-  readonly statistics = {
+  readonly statistics: FrontEndStatistics = {
     requests: 0,
     bypassed: 0,
     hits: 0,

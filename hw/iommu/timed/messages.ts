@@ -20,14 +20,14 @@ export const WALK_LO = 3;
 export const WALK_OFFSET = 4;
 export const WALK_ACCESS = 5;
 export const WALK_CONTEXT = 6;
-export const WALK_WORDS = WALK_CONTEXT + WALK_CONTEXT_WORDS;
+export const WALK_WORDS: number = WALK_CONTEXT + WALK_CONTEXT_WORDS;
 
 // Walk reply: miss id, STEP_DONE or STEP_FAULT, cycles spent in the slot, then the result.
 export const REPLY_MISS = 0;
 export const REPLY_STEP = 1;
 export const REPLY_WALK_CYCLES = 2;
 const REPLY_RESULT = 3;
-export const REPLY_WORDS = REPLY_RESULT + 26;
+export const REPLY_WORDS: number = REPLY_RESULT + 26;
 
 /** Copies the outcome of a finished walk into a reply. */
 export function packResult(walk: Walk, out: Int32Array, base: number): void {

@@ -19,7 +19,8 @@ import type { Walker } from '../walk/walker.ts';
 import { type CommandOptions, CommandUnit } from './command-unit.ts';
 import { ContextUnit } from './context-unit.ts';
 import type { DataAccess } from './data-access.ts';
-import { FrontEnd, type FrontEndOptions, type UseObserver } from './front-end.ts';
+import { FrontEnd } from './front-end.ts';
+import type { FrontEndOptions, UseObserver } from './front-end-ports.ts';
 
 export interface TimedIommuPorts {
   readonly partition: Partition;
@@ -43,7 +44,9 @@ export class TimedIommu {
   readonly frontEnd: FrontEnd;
   readonly contextUnit: ContextUnit;
   readonly commandUnit: CommandUnit;
-  readonly statistics = { interrupts: 0, deviceMessages: 0, flushes: 0 };
+  interrupts = 0;
+  deviceMessages = 0;
+  flushes = 0;
   /** Told of every interrupt: message-signalled (address known) or wired (vector). */
   onInterrupt: ((vector: number) => void) | null = null;
   private ready = false;
@@ -80,12 +83,12 @@ export class TimedIommu {
       memory,
       storeInterrupt: (hi, lo, offset, value) => {
         memory.write32(hi, lo, offset, value);
-        this.statistics.interrupts++;
+        this.interrupts++;
         this.onInterrupt?.(value);
       },
       setInterruptLine: (vector, level) => {
         if (!level) return;
-        this.statistics.interrupts++;
+        this.interrupts++;
         this.onInterrupt?.(vector);
       },
       doorbell: () => {
@@ -95,13 +98,13 @@ export class TimedIommu {
         if (this.ready) this.flushAll();
       },
       deviceMessage: () => {
-        this.statistics.deviceMessages++;
+        this.deviceMessages++;
       },
     };
   }
 
   private flushAll(): void {
-    this.statistics.flushes++;
+    this.flushes++;
     const everything = new Operation();
     everything.kind = OP_INVALIDATE_TRANSLATIONS;
     this.commandUnit.flush(everything);
