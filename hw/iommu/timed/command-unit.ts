@@ -78,7 +78,7 @@ export class CommandUnit {
     entriesDropped: 0,
   };
   /** Cycles from a fence's fetch to its completion. */
-  readonly fenceLatency = new Histogram();
+  readonly fenceLatency: Histogram = new Histogram();
   private readonly ports: CommandPorts;
   private readonly options: CommandOptions;
   private readonly events: EventQueue;

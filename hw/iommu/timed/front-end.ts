@@ -61,7 +61,7 @@ import { FAULT_RECORD } from './records.ts';
 import { ReleaseOrder } from './release-order.ts';
 
 export class FrontEnd implements TransactionPort {
-  readonly log = new InvalidationLog();
+  readonly log: InvalidationLog = new InvalidationLog();
   readonly misses: MissTable;
   readonly statistics: FrontEndStatistics = {
     requests: 0,
