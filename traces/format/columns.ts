@@ -71,7 +71,7 @@ export class ColumnEncoder {
     }
     // Low bits that never change need not be stored: sizes, alignments, packed fields.
     const shift = 31 - Math.clz32(varying & -varying);
-    const width = widthOf((max - min) >>> 0 >>> shift);
+    const width = widthOf(((max - min) >>> 0) >>> shift);
     if (width > 1 && this.deltaWidth(values, start, Math.min(rows, SAMPLE_ROWS), shift) < width) {
       const stepped = this.deltaWidth(values, start, rows, shift);
       if (stepped < width) {
@@ -99,7 +99,7 @@ export class ColumnEncoder {
       previous = value;
     }
     this.deltaMin = min;
-    return widthOf((max - min) >>> 0 >>> shift);
+    return widthOf(((max - min) >>> 0) >>> shift);
   }
 
   /** `before` is the cycle of the row before these, which none of them may precede. */
