@@ -5,6 +5,7 @@ import { InternalError } from '../errors.ts';
 import { Clock } from '../time/clock.ts';
 import { Bandwidth } from './bandwidth.ts';
 import { Fifo } from './fifo.ts';
+import { Pace } from './pace.ts';
 import { Slots } from './slots.ts';
 
 test('a transfer takes bytes times cost, and the next begins where it ended', () => {
@@ -61,6 +62,24 @@ test('at full load exactly the rate passes', () => {
       },
     ),
   );
+});
+
+test('a source that begins whenever it may keeps the exact rate', () => {
+  const pace = new Pace({ numerator: 813, denominator: 100 });
+  for (let i = 0; i < 1000; i++) {
+    assert.is(pace.due, Math.ceil((i * 813) / 100));
+    pace.begin(pace.due, 1);
+  }
+});
+
+test('a source that begins late does not catch up', () => {
+  const pace = new Pace({ numerator: 5, denominator: 2 });
+  pace.begin(0, 1);
+  assert.is(pace.due, 3);
+  pace.begin(4, 1);
+  assert.is(pace.due, 7);
+  pace.begin(7, 1);
+  assert.is(pace.due, 9);
 });
 
 test('slots refuse one more than their capacity and one back too many', () => {
