@@ -1,0 +1,131 @@
+/**
+ * Memory as one partition sees it: what was in memory at the start of the window, and over it the
+ * partition's own stores of this window. The overlay is a small hash of word addresses whose entries
+ * are valid only in the generation of the store log that they were written in, so that the boundary
+ * empties it without touching it.
+ */
+
+import type { PhysicalMemory } from './physical-memory.ts';
+import type { MemoryPort } from './port.ts';
+import { STORE_OR, STORE_WRITE, type StoreLog } from './store-log.ts';
+
+/** An entry: generation, two words of key, value. */
+const ENTRY_SHIFT = 2;
+const ENTRY_WORDS = 1 << ENTRY_SHIFT;
+const INITIAL_ENTRIES = 64;
+
+/** Where the cycle of a store comes from: the partition's event queue. */
+export interface Clock {
+  readonly now: number;
+}
+
+export class MemoryView implements MemoryPort {
+  private readonly memory: PhysicalMemory;
+  private readonly log: StoreLog;
+  private readonly clock: Clock;
+  private overlay = new Int32Array(INITIAL_ENTRIES * ENTRY_WORDS);
+  /** Valid entries of the overlay, in the generation they were counted in. */
+  private used = 0;
+  private usedGeneration = 0;
+
+  constructor(memory: PhysicalMemory, log: StoreLog, clock: Clock) {
+    this.memory = memory;
+    this.log = log;
+    this.clock = clock;
+  }
+
+  checkRead(hi: number, lo: number, offset: number, bytes: number): number {
+    return this.memory.checkRead(hi, lo, offset, bytes);
+  }
+
+  checkWrite(hi: number, lo: number, offset: number, bytes: number): number {
+    return this.memory.checkWrite(hi, lo, offset, bytes);
+  }
+
+  read32(hi: number, lo: number, offset: number): number {
+    if (this.log.count !== 0) {
+      const at = this.find(keyLow(lo, offset), keyHigh(hi, offset));
+      if (this.overlay[at] === this.log.generation) return this.overlay[at + 3];
+    }
+    return this.memory.read32(hi, lo, offset);
+  }
+
+  write32(hi: number, lo: number, offset: number, value: number): void {
+    this.log.append(this.clock.now, STORE_WRITE, hi, lo, offset, value);
+    this.keep(hi, lo, offset, value | 0);
+  }
+
+  or64(hi: number, lo: number, offset: number, orLo: number, orHi: number): void {
+    if (orLo !== 0) this.or32(hi, lo, offset, orLo);
+    if (orHi !== 0) this.or32(hi, lo, offset + 4, orHi);
+  }
+
+  private or32(hi: number, lo: number, offset: number, bits: number): void {
+    const value = this.read32(hi, lo, offset) | bits;
+    this.log.append(this.clock.now, STORE_OR, hi, lo, offset, bits);
+    this.keep(hi, lo, offset, value);
+  }
+
+  private keep(hi: number, lo: number, offset: number, value: number): void {
+    const generation = this.log.generation;
+    if (this.usedGeneration !== generation) {
+      this.usedGeneration = generation;
+      this.used = 0;
+    }
+    const low = keyLow(lo, offset);
+    const high = keyHigh(hi, offset);
+    let at = this.find(low, high);
+    if (this.overlay[at] !== generation) {
+      this.used++;
+      if (this.used << (ENTRY_SHIFT + 1) > this.overlay.length) {
+        this.grow();
+        at = this.find(low, high);
+      }
+    }
+    this.put(at, low, high, value);
+  }
+
+  private put(at: number, low: number, high: number, value: number): void {
+    this.overlay[at] = this.log.generation;
+    this.overlay[at + 1] = low;
+    this.overlay[at + 2] = high;
+    this.overlay[at + 3] = value;
+  }
+
+  /** Entry of a word, or the free entry where it would go. */
+  private find(low: number, high: number): number {
+    const overlay = this.overlay;
+    const mask = overlay.length - 1;
+    const generation = this.log.generation;
+    const hash = Math.imul(low, 0x9e3779b1) ^ Math.imul(high, 0x85ebca6b);
+    let at = ((hash ^ (hash >>> 15)) << ENTRY_SHIFT) & mask;
+    while (overlay[at] === generation && (overlay[at + 1] !== low || overlay[at + 2] !== high)) {
+      at = (at + ENTRY_WORDS) & mask;
+    }
+    return at;
+  }
+
+  private grow(): void {
+    const old = this.overlay;
+    const generation = this.log.generation;
+    this.overlay = new Int32Array(old.length * 2);
+    for (let from = 0; from < old.length; from += ENTRY_WORDS) {
+      if (old[from] !== generation) continue;
+      this.put(
+        this.find(old[from + 1], old[from + 2]),
+        old[from + 1],
+        old[from + 2],
+        old[from + 3],
+      );
+    }
+  }
+}
+
+/** The 62 bits of a word address: lo and five bits of the word number, hi and the other five. */
+function keyLow(lo: number, offset: number): number {
+  return (lo << 5) | ((offset >> 2) & 31);
+}
+
+function keyHigh(hi: number, offset: number): number {
+  return (hi << 5) | (offset >> 7);
+}
