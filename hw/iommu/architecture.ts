@@ -243,6 +243,11 @@ export interface IommuUnit {
    * request kind). Returns 0 to walk, or a fault code.
    */
   checkRequest(request: DeviceRequest, context: TranslationContext): number;
+  /**
+   * Checks the translated page of a request, also when it came from a cache. Returns 0, or a fault
+   * code. Absent where no output address is special.
+   */
+  checkOutput?(hi: number, lo: number, context: TranslationContext): number;
   /** The architecture's fault code for a walk that ended in a fault. */
   faultCodeOf(walk: Walk, request: DeviceRequest, context: TranslationContext): number;
   /** Second faulting address that is recorded with it. */
