@@ -1,0 +1,161 @@
+/**
+ * What the schema of single keys cannot see: geometries that no hardware has, names that do not
+ * exist, combinations that an architecture does not know. All findings are returned at once.
+ */
+import { patternOptions } from '../../hw/dma/spec.ts';
+import { linkOptions } from '../../hw/pcie/spec.ts';
+import { InputError } from '../../sim/errors.ts';
+import { Clock } from '../../sim/time/clock.ts';
+import { didYouMean } from '../nearest.ts';
+import type { KeyPath } from '../problem.ts';
+import { type CacheGeometry, type StageCaches, WALK_CACHE_LEVELS } from './iommu.ts';
+import { replicaNames } from './replicas.ts';
+import type { ResolvedDomain, WrittenScenario } from './resolved.ts';
+import { TABLE_FORMATS } from './specs.ts';
+
+export interface Finding {
+  readonly path: KeyPath;
+  readonly message: string;
+}
+
+export function checkScenario(scenario: WrittenScenario): Finding[] {
+  return [
+    ...checkCaches(scenario),
+    ...checkNames(scenario.domains, 'domains'),
+    ...checkNames(scenario.devices, 'devices'),
+    ...scenario.domains.flatMap((domain, i) => checkDomain(scenario, domain, ['domains', i])),
+    ...checkDevices(scenario),
+    ...checkRun(scenario),
+  ];
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return value > 0 && Number.isInteger(Math.log2(value));
+}
+
+function checkCaches({ iommu }: WrittenScenario): Finding[] {
+  const { iotlb, context, nested, walk } = iommu.caches;
+  const at = ['iommu', 'caches'];
+  return [
+    ...checkGeometry(iotlb, [...at, 'iotlb']),
+    ...checkGeometry(context, [...at, 'context']),
+    ...checkGeometry(nested, [...at, 'nested']),
+    ...checkStage(walk.stage1, [...at, 'walk', 'stage1']),
+    ...checkStage(walk.stage2, [...at, 'walk', 'stage2']),
+  ];
+}
+
+function checkStage(stage: StageCaches, path: KeyPath): Finding[] {
+  return WALK_CACHE_LEVELS.flatMap((level) => checkGeometry(stage[level], [...path, level]));
+}
+
+function checkGeometry(cache: CacheGeometry, path: KeyPath): Finding[] {
+  const findings: Finding[] = [];
+  if (cache.sets > 0 && !isPowerOfTwo(cache.sets)) {
+    findings.push(powerOfTwo([...path, 'sets'], cache.sets));
+  }
+  if (cache.policy === 'plru' && cache.ways > 0 && !isPowerOfTwo(cache.ways)) {
+    const message = `pseudo-LRU needs a power of two of ways; got ${cache.ways}`;
+    findings.push({ path: [...path, 'ways'], message });
+  }
+  if ((cache.sets === 0) !== (cache.ways === 0)) {
+    const zero = cache.sets === 0 ? 'sets' : 'ways';
+    const message = `${cache.sets} sets of ${cache.ways} ways hold nothing; give both, or 0 for both`;
+    findings.push({ path: [...path, zero], message });
+  }
+  return findings;
+}
+
+function powerOfTwo(path: KeyPath, value: number): Finding {
+  const below = 2 ** Math.floor(Math.log2(value));
+  return { path, message: `expected a power of two, like ${below} or ${below * 2}; got ${value}` };
+}
+
+type Named = { readonly name: string; readonly count: number };
+
+function checkNames(items: readonly Named[], list: string): Finding[] {
+  const first = new Map<string, number>();
+  const findings: Finding[] = [];
+  for (const [i, item] of items.entries()) {
+    if (!/^[A-Za-z][\w{}.-]*$/.test(item.name)) {
+      const message = `expected a name of letters, digits, "_", "-", "."; got "${item.name}"`;
+      findings.push({ path: [list, i, 'name'], message });
+      continue;
+    }
+    for (const name of replicaNames(item)) {
+      const earlier = first.get(name);
+      if (earlier !== undefined) {
+        const message = `the name "${name}" is taken by ${list}.${earlier}`;
+        findings.push({ path: [list, i, 'name'], message });
+        break;
+      }
+      first.set(name, i);
+    }
+  }
+  return findings;
+}
+
+function checkDomain(scenario: WrittenScenario, domain: ResolvedDomain, path: KeyPath): Finding[] {
+  const { arch } = scenario.iommu;
+  const findings: Finding[] = [];
+  for (const stage of ['stage1', 'stage2'] as const) {
+    const known: readonly string[] = TABLE_FORMATS[arch][stage];
+    const format = domain[stage];
+    if (format === 'auto' || known.includes(format)) continue;
+    const choices = known.length === 0 ? 'has no such stage' : `knows ${known.join(', ')}`;
+    findings.push({
+      path: [...path, stage],
+      message: `${arch} ${choices}; got ${format}${didYouMean(format, known)}`,
+    });
+  }
+  const first = domain.translation === 'stage1' || domain.translation === 'nested';
+  if (arch === 'vtd' && first) {
+    const message = `vtd in legacy mode has no first stage: expected passthrough or stage2; got ${domain.translation}`;
+    findings.push({ path: [...path, 'translation'], message });
+  }
+  return findings;
+}
+
+function checkDevices(scenario: WrittenScenario): Finding[] {
+  const domains = scenario.domains.flatMap(replicaNames);
+  const known = new Set(domains);
+  const clock = new Clock(scenario.clock);
+  return scenario.devices.flatMap((device, i) => {
+    const path = ['devices', i];
+    const findings: Finding[] = [];
+    for (let n = 0; n < device.count; n++) {
+      const domain = device.domain.replaceAll('{i}', String(n));
+      if (known.has(domain)) continue;
+      const shown = domains.slice(0, 8).join(', ');
+      const message = `no domain "${domain}"${didYouMean(domain, domains)}; domains: ${shown}`;
+      findings.push({ path: [...path, 'domain'], message });
+      break;
+    }
+    findings.push(...refusals([...path, 'link'], () => linkOptions(device.link, clock)));
+    const { master } = device;
+    if (master.kind === 'pattern') {
+      findings.push(...refusals([...path, 'master'], () => patternOptions(master, clock)));
+    }
+    return findings;
+  });
+}
+
+/** A unit's own refusal of its parameters, as a finding. */
+function refusals(path: KeyPath, build: () => unknown): Finding[] {
+  try {
+    build();
+    return [];
+  } catch (error) {
+    if (error instanceof InputError) return [{ path, message: error.message }];
+    throw error;
+  }
+}
+
+function checkRun({ run, devices }: WrittenScenario): Finding[] {
+  const findings: Finding[] = [];
+  if (run.warmup >= run.for) {
+    findings.push({ path: ['run', 'warmup'], message: 'expected less than run.for' });
+  }
+  if (devices.length === 0) findings.push({ path: ['devices'], message: 'expected a device' });
+  return findings;
+}

@@ -1,0 +1,37 @@
+/**
+ * A resolved scenario: every parameter present, quantities as integers in canonical units
+ * (picoseconds, bits per second, bytes, hertz), replicas written out. Plain data: it stands in the
+ * header of a trace and is enough to run the scenario again.
+ */
+import type { PatternSpec } from '../../hw/dma/spec.ts';
+import type { LinkSpec } from '../../hw/pcie/spec.ts';
+import type { Values } from '../../sim/spec.ts';
+import type { Expectation } from '../expect.ts';
+import type { ResolvedIommu } from './iommu.ts';
+import type { DomainSpec, RunSpec, ScenarioSpec } from './specs.ts';
+
+export type ResolvedMaster = { readonly kind: 'pattern' } & Values<PatternSpec>;
+
+export interface ResolvedDevice {
+  readonly name: string;
+  /** Name of its domain. */
+  readonly domain: string;
+  readonly link: Values<LinkSpec>;
+  readonly master: ResolvedMaster;
+}
+
+export type ResolvedDomain = Values<DomainSpec> & { readonly name: string };
+
+export interface ResolvedScenario extends Values<ScenarioSpec> {
+  readonly run: Values<RunSpec>;
+  readonly iommu: ResolvedIommu;
+  readonly domains: readonly ResolvedDomain[];
+  readonly devices: readonly ResolvedDevice[];
+  readonly expect: readonly Expectation[];
+}
+
+/** A validated scenario before `count` is written out. */
+export type WrittenScenario = Omit<ResolvedScenario, 'domains' | 'devices'> & {
+  readonly domains: readonly (ResolvedDomain & { readonly count: number })[];
+  readonly devices: readonly (ResolvedDevice & { readonly count: number })[];
+};

@@ -1,0 +1,69 @@
+/** The schema of a scenario file: the sections, assembled from the parameter declarations. */
+import { z } from 'zod';
+import { patternSpec } from '../../hw/dma/spec.ts';
+import { linkSpec } from '../../hw/pcie/spec.ts';
+import type { Spec } from '../../sim/spec.ts';
+import { didYouMean } from '../nearest.ts';
+import { expectType } from './expectation.ts';
+import { iommuType } from './iommu.ts';
+import { optionalSection, paramType, requiredType, section, specShape } from './param.ts';
+import { describe } from './quantity.ts';
+import { countParam, domainSpec, nameParam, runSpec, scenarioSpec } from './specs.ts';
+
+/** Kinds of DMA masters with their parameters. */
+export const MASTERS: Readonly<Record<string, { readonly spec: Spec; readonly doc: string }>> = {
+  pattern: { spec: patternSpec, doc: 'Generates addresses by a pattern.' },
+};
+
+const KINDS = Object.keys(MASTERS);
+
+function masterKind(kind: string): z.ZodObject {
+  const { spec, doc } = MASTERS[kind];
+  return section({ kind: z.literal(kind), ...specShape(spec) }, doc);
+}
+
+const masterType = z.discriminatedUnion(
+  'kind',
+  KINDS.map(masterKind) as [z.ZodObject, ...z.ZodObject[]],
+  {
+    error: ({ input }) => {
+      const kind = (input as { kind?: unknown } | null | undefined)?.kind;
+      const hint = typeof kind === 'string' ? didYouMean(kind, KINDS) : '';
+      return `expected a mapping with kind: one of ${KINDS.join(', ')}; got ${describe(kind)}${hint}`;
+    },
+  },
+);
+
+const domainType = section(
+  { name: requiredType(nameParam), count: paramType(countParam), ...specShape(domainSpec) },
+  'An address space of devices: a guest, or a kernel driver.',
+);
+
+const deviceType = section(
+  {
+    name: requiredType(nameParam),
+    count: paramType(countParam),
+    domain: requiredType({ ...nameParam, doc: 'Name of the domain that the device belongs to.' }),
+    link: optionalSection(specShape(linkSpec), 'The PCIe link of the device.'),
+    master: masterType,
+  },
+  'A device that issues DMAs.',
+);
+
+function listOf(type: z.ZodType, doc: string): z.ZodType {
+  return z
+    .array(type, { error: ({ input }) => `expected a list; got ${describe(input)}` })
+    .meta({ description: doc });
+}
+
+export const scenarioType: z.ZodType = section(
+  {
+    ...specShape(scenarioSpec),
+    run: optionalSection(specShape(runSpec), 'When the run ends; whichever comes first.'),
+    iommu: iommuType,
+    domains: listOf(domainType, 'Address spaces.'),
+    devices: listOf(deviceType, 'Devices.'),
+    expect: expectType,
+  },
+  'A scenario: hardware, software and traffic.',
+);

@@ -1,0 +1,111 @@
+/**
+ * Parameters that belong to a scenario as a whole: the run, domains, devices, and what a RISC-V
+ * unit is built with. Parameters of hardware units are declared beside the units.
+ */
+import { choice, count, duration, flag, frequency, type Param, text } from '../../sim/spec.ts';
+
+export type ScenarioSpec = {
+  readonly name: Param<string>;
+  readonly description: Param<string>;
+  readonly seed: Param<number>;
+  readonly clock: Param<number>;
+};
+
+export const scenarioSpec: ScenarioSpec = {
+  name: text('', 'Name of the scenario; the name of its file if not given.'),
+  description: text('', 'What the scenario shows.'),
+  seed: count(1, 'Seed of all random streams.', { min: 0 }),
+  clock: frequency('2GHz', 'Base clock; its period is one cycle of the simulation.', {
+    min: 1_000_000,
+    max: 1_000_000_000_000,
+  }),
+};
+
+export type RunSpec = Readonly<Record<'for' | 'max_dmas' | 'warmup', Param<number>>>;
+
+export const runSpec: RunSpec = {
+  for: duration('3ms', 'Simulated time after which the run ends.', { min: 1 }),
+  max_dmas: count(0, 'Completed DMAs after which the run ends; 0 = no such limit.', { min: 0 }),
+  warmup: duration('0ns', 'Time at the start that figures leave out.'),
+};
+
+/** How a domain translates. */
+export const TRANSLATIONS = ['passthrough', 'stage1', 'stage2', 'nested'] as const;
+
+/** Table formats by architecture and stage, shallowest first. */
+export const TABLE_FORMATS = {
+  riscv: {
+    stage1: ['Sv32', 'Sv39', 'Sv48', 'Sv57'],
+    stage2: ['Sv32x4', 'Sv39x4', 'Sv48x4', 'Sv57x4'],
+  },
+  vtd: { stage1: [], stage2: ['SS3', 'SS4', 'SS5'] },
+} as const;
+type Stage1 = 'auto' | (typeof TABLE_FORMATS.riscv.stage1)[number];
+type Stage2 =
+  | 'auto'
+  | (typeof TABLE_FORMATS.riscv.stage2)[number]
+  | (typeof TABLE_FORMATS.vtd.stage2)[number];
+const STAGE1: readonly Stage1[] = ['auto', ...TABLE_FORMATS.riscv.stage1];
+const STAGE2: readonly Stage2[] = [
+  'auto',
+  ...TABLE_FORMATS.riscv.stage2,
+  ...TABLE_FORMATS.vtd.stage2,
+];
+
+/** What `auto` stands for. */
+export const AUTO_FORMATS = {
+  riscv: { stage1: 'Sv48', stage2: 'Sv48x4' },
+  vtd: { stage1: 'auto', stage2: 'SS4' },
+} as const;
+
+export type DomainSpec = {
+  readonly translation: Param<(typeof TRANSLATIONS)[number]>;
+  readonly stage1: Param<Stage1>;
+  readonly stage2: Param<Stage2>;
+  readonly stage2_page: Param<'4KiB' | '2MiB' | '1GiB'>;
+};
+
+export const domainSpec: DomainSpec = {
+  translation: choice(
+    'stage1',
+    TRANSLATIONS,
+    'Stages that requests of the domain go through; vtd in legacy mode has stage2 only.',
+  ),
+  stage1: choice('auto', STAGE1, 'Format of the first-stage table; auto = Sv48.'),
+  stage2: choice('auto', STAGE2, 'Format of the second-stage table; auto = Sv48x4 or SS4.'),
+  stage2_page: choice(
+    '4KiB',
+    ['4KiB', '2MiB', '1GiB'],
+    'Page size with which the host maps a guest (nested).',
+  ),
+};
+
+export type RiscvSpec = {
+  readonly directory_levels: Param<number>;
+  readonly directory_format: Param<'base' | 'extended'>;
+  readonly hardware_ad: Param<boolean>;
+  readonly address_bits: Param<number>;
+  readonly interrupts: Param<'msi' | 'wired'>;
+};
+
+export const riscvSpec: RiscvSpec = {
+  directory_levels: count(3, 'Levels of the device directory.', { min: 1, max: 3 }),
+  directory_format: choice(
+    'extended',
+    ['base', 'extended'],
+    'Device context format; extended has the MSI page table fields.',
+  ),
+  hardware_ad: flag(true, 'The unit sets accessed and dirty bits itself (capability AMO_HWAD).'),
+  address_bits: count(56, 'Width of a physical address.', { min: 32, max: 56 }),
+  interrupts: choice('msi', ['msi', 'wired'], 'How the unit raises interrupts.'),
+};
+
+export const countParam: Param<number> = count(
+  1,
+  'How many of these; {i} in texts becomes the number.',
+  {
+    min: 1,
+    max: 65_536,
+  },
+);
+export const nameParam: Param<string> = text('', 'Name, as statistics and --set call it.');

@@ -1,0 +1,120 @@
+/** The text report of a run or of a trace: sections of tables, each left out when it is empty. */
+import type { ExpectationResult } from '../../scenarios/expect.ts';
+import { figureText } from '../../scenarios/expect.ts';
+import type { RunStats } from '../../scenarios/stats.ts';
+import { dmaSections } from './dma.ts';
+import { iommuSections } from './iommu.ts';
+import { systemSections } from './system.ts';
+import { left, type Paint, right, tableLines } from './table.ts';
+import { count, share, time } from './text.ts';
+
+/** Colours of the report; identities when the output takes none. */
+export interface Palette {
+  readonly title: Paint;
+  readonly head: Paint;
+  readonly good: Paint;
+  readonly bad: Paint;
+  readonly dim: Paint;
+  readonly bar: Paint;
+}
+
+export const PLAIN: Palette = {
+  title: (text) => text,
+  head: (text) => text,
+  good: (text) => text,
+  bad: (text) => text,
+  dim: (text) => text,
+  bar: (text) => text,
+};
+
+/** Statistics of which sections may be missing, as a trace of a low level gives them. */
+export type ReportStats = Partial<RunStats> & Pick<RunStats, 'scenario' | 'seed' | 'time'>;
+
+export interface Section {
+  readonly title: string;
+  /** Said beside the title. */
+  readonly note: string;
+  readonly lines: readonly string[];
+}
+
+const END_WORDS: Readonly<Record<string, string>> = {
+  time: 'ended at the time limit',
+  dmas: 'ended at the DMA limit',
+  finished: 'all work done',
+  stalled: 'STALLED',
+};
+
+export function renderReport(stats: ReportStats, palette: Palette, description = ''): string {
+  const lines = headLines(stats, palette, description);
+  const sections = [
+    ...dmaSections(stats, palette),
+    ...iommuSections(stats, palette),
+    ...systemSections(stats, palette),
+  ];
+  for (const section of sections) {
+    const note = section.note === '' ? '' : palette.dim(`  ${section.note}`);
+    lines.push('', `${palette.title(section.title)}${note}`, ...section.lines);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function headLines(stats: ReportStats, palette: Palette, description: string): string[] {
+  const { time: span } = stats;
+  const name = stats.point ? `${stats.scenario} (${stats.point})` : stats.scenario;
+  const facts = [
+    `seed ${stats.seed}`,
+    `${time(span.simulated_ps)} simulated`,
+    span.measured_ps === span.simulated_ps ? '' : `${time(span.measured_ps)} measured`,
+    `${count(span.cycles)} cycles`,
+    END_WORDS[span.end] ?? span.end,
+  ].filter((fact) => fact !== '');
+  const lines = [palette.title(name)];
+  if (description !== '') lines.push(...wrap(description, 100));
+  lines.push(palette.dim(facts.join(' · ')));
+  return lines;
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.trim().split(/\s+/)) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  return line === '' ? lines : [...lines, line];
+}
+
+/** One row per expected figure; `label` names the sweep point. */
+export function renderExpectations(
+  results: readonly { readonly label: string; readonly result: ExpectationResult }[],
+  palette: Palette,
+): string {
+  const labelled = results.some(({ label }) => label !== '');
+  const heads = [left('figure'), right('expected'), right('measured'), right('off by'), left('')];
+  const rows = results.map(({ label, result }) => {
+    const verdict = result.pass ? 'ok' : 'FAILED';
+    const note = result.note === '' ? '' : `: ${result.note}`;
+    const cells = [
+      result.path,
+      result.expected,
+      figureText(result.path, result.measured),
+      result.deviation === null ? '' : signed(result.deviation),
+      { text: `${verdict}${note}`, paint: result.pass ? palette.good : palette.bad },
+    ];
+    return labelled ? [label, ...cells] : cells;
+  });
+  const table = tableLines(labelled ? [left('point'), ...heads] : heads, rows, palette.head);
+  const failed = results.filter(({ result }) => !result.pass).length;
+  const passed = results.length - failed;
+  const summary = `${passed} expectation${passed === 1 ? '' : 's'} met, ${failed} failed`;
+  const paint = failed === 0 ? palette.good : palette.bad;
+  return `${[palette.title('Expectations'), ...table, paint(summary)].join('\n')}\n`;
+}
+
+function signed(deviation: number): string {
+  return `${deviation < 0 ? '' : '+'}${share(deviation)}`;
+}
