@@ -30,24 +30,30 @@ export const FAULT_POISON = 8;
 /** An architecture's own reason; the number is in the walk's `faultDetail`. */
 export const FAULT_ARCHITECTURE = 9;
 
-/** Bits of a decoded entry (see {@link PageTableFormat.decode}). */
-export const LEAF_R = 1 << 8;
-export const LEAF_W = 1 << 9;
-export const LEAF_X = 1 << 10;
-export const LEAF_USER = 1 << 11;
-export const LEAF_GLOBAL = 1 << 12;
+/**
+ * Bits of a decoded entry (see {@link PageTableFormat.decode}). R, W, X and USER of a table entry
+ * are what it leaves to the entries beneath it; GLOBAL of a table entry holds for all beneath it.
+ */
+export const LEAF_R: number = 1 << 8;
+export const LEAF_W: number = 1 << 9;
+export const LEAF_X: number = 1 << 10;
+export const LEAF_USER: number = 1 << 11;
+export const LEAF_GLOBAL: number = 1 << 12;
 /** Hardware must set accessed before the translation may be used. */
-export const LEAF_SET_A = 1 << 13;
+export const LEAF_SET_A: number = 1 << 13;
 /** Hardware must set dirty before the translation may be used. */
-export const LEAF_SET_D = 1 << 14;
+export const LEAF_SET_D: number = 1 << 14;
 /** The entry's dirty bit is set (or will be): a write through a cached copy needs no update. */
-export const LEAF_DIRTY = 1 << 15;
+export const LEAF_DIRTY: number = 1 << 15;
 /** Bits 21:16: log2 of the number of 4 KiB pages that the leaf maps. */
 export const LEAF_ORDER_SHIFT = 16;
 export const LEAF_ORDER_MASK = 0x3f;
 /** Bits 25:22: memory type attribute of the entry, in the format's own encoding. */
 export const LEAF_MEMTYPE_SHIFT = 22;
 export const LEAF_MEMTYPE_MASK = 0xf;
+/** A user page that privileged data accesses may use too (STAGE_PRIVILEGED_USER was set). */
+export const LEAF_PRIVILEGED_USER: number = 1 << 26;
+
 export interface PageTableFormat {
   /** Name as its specification writes it: `Sv48`, `Sv48x4`, `SS4`. */
   readonly name: string;
@@ -71,12 +77,14 @@ export interface PageTableFormat {
   readonly dirtyBit: number;
 
   /**
-   * Reads one entry for one access.
+   * Reads one entry for one access. A format whose entries have no dirty bit reports LEAF_DIRTY.
+   * With ACCESS_REPORT a leaf never fails for a missing R, W or X, and LEAF_W is left out where a
+   * clear dirty bit that hardware must not set forbids the write.
    * @param lo,hi the entry's words (hi 0 for 4-byte entries), in the walk's byte order already
    * @param level level of the table that the entry is in
    * @param access ACCESS_* bits
    * @param flags the stage's flags from the walk context (STAGE_* bits and the format's own)
-   * @returns kind (bits 3:0) | reason (7:4) for faults | LEAF_* bits for leaves
+   * @returns kind (bits 3:0) | reason (7:4) for faults | LEAF_* bits for tables and leaves
    */
   decode(lo: number, hi: number, level: number, access: number, flags: number): number;
 
@@ -102,3 +110,19 @@ export interface PageTableFormat {
 export const STAGE_HW_AD = 1;
 /** Entries are big-endian in memory. */
 export const STAGE_BIG_ENDIAN = 2;
+/** Privileged data accesses may use pages that are open to unprivileged ones (RISC-V SUM). */
+export const STAGE_PRIVILEGED_USER = 4;
+/**
+ * Bits 29:24: narrower limit on the width of the stage's input address than the format's own, in
+ * bits, page offset included; 0 = none. The bits above must be zero.
+ */
+export const STAGE_INPUT_BITS_SHIFT = 24;
+export const STAGE_INPUT_BITS_MASK = 0x3f;
+
+/** All permissions, as LEAF_* bits. */
+export const LEAF_PERMISSIONS: number = LEAF_R | LEAF_W | LEAF_X | LEAF_USER;
+
+/** Value of `decode` for an entry that ends the walk. */
+export function faultEntry(reason: number): number {
+  return ENTRY_FAULT | (reason << 4);
+}

@@ -20,6 +20,25 @@ export const REF_STAGE2 = 2;
 /** Architecture's redirect table (RISC-V MSI page table entry). */
 export const REF_REDIRECT = 3;
 
+/** The access for which stage 2 translates. */
+/** The request itself, at the final guest address. */
+export const IMPLICIT_NONE = 0;
+/** Reading a stage 1 entry. */
+export const IMPLICIT_READ = 1;
+/** Setting accessed or dirty in a stage 1 entry. */
+export const IMPLICIT_WRITE = 2;
+
+/** Walk caches, as named in {@link Walk.cacheKind}. */
+export const CACHE_NONE = 0;
+/** Cached pointer to a table of stage 1 / stage 2. */
+export const CACHE_STAGE1 = 1;
+export const CACHE_STAGE2 = 2;
+/** Nested TLB: guest page to system page. */
+export const CACHE_NESTED = 3;
+
+/** Order of a stage that is bare: it does not bound the page size. */
+export const ORDER_BARE = 63;
+
 export class Walk {
   // Request.
   inHi = 0;
@@ -32,25 +51,22 @@ export class Walk {
   keepCaches = 1;
 
   // Position (owned by the walker).
-  stage = 0;
+  /** What the words that `advance` is called with are: a POS_* of walker.ts. */
+  position = 0;
   /** Levels being read; `level1` is where stage 1 stands while stage 2 serves it. */
   level1 = 0;
   level2 = 0;
-  /** 1 while stage 2 translates the address of a stage 1 entry, 0 for the final address. */
+  /** IMPLICIT_*: for what stage 2 translates. */
   implicit = 0;
   /** Guest page being translated by stage 2 and its byte offset. */
   gpnHi = 0;
   gpnLo = 0;
   gOffset = 0;
-  /** Free words for the walker's own use. */
-  scratch0 = 0;
-  scratch1 = 0;
-  scratch2 = 0;
-  scratch3 = 0;
-  scratch4 = 0;
-  scratch5 = 0;
-  scratch6 = 0;
-  scratch7 = 0;
+  /** ACCESS_* bits that stage 2 must permit. */
+  access2 = 0;
+  /** Permissions left by the upper entries of each stage (LEAF_R/W/X/USER), LEAF_GLOBAL if any. */
+  upper1 = 0;
+  upper2 = 0;
 
   // The memory access asked for.
   readHi = 0;
@@ -62,6 +78,9 @@ export class Walk {
   refLevel = 0;
   orLo = 0;
   orHi = 0;
+  /** CACHE_* of the walk cache that shortened the way to this access, and the level it gave. */
+  cacheKind = 0;
+  cacheLevel = 0;
 
   // Result.
   /** Translated page number (of the page that holds the input). */
@@ -72,7 +91,7 @@ export class Walk {
   guestLo = 0;
   /** log2 of 4 KiB pages for which the whole translation holds: min of the stages. */
   order = 0;
-  /** log2 pages of each stage's leaf (63 = stage bare). */
+  /** log2 pages of each stage's leaf (ORDER_BARE where bare). */
   order1 = 0;
   order2 = 0;
   /** Decoded leaves of each stage (LEAF_* bits; 0 where bare). */
@@ -88,13 +107,13 @@ export class Walk {
   /** REF_* kind of table in which the walk ended. */
   faultKind = 0;
   faultLevel = 0;
-  /** 1 when stage 2 failed for the address of a stage 1 entry. */
+  /** 1 when stage 2 failed for the address of a stage 1 entry (gpn* and gOffset hold it). */
   faultImplicit = 0;
   /** 1 when the failing implicit access was to update (write) the stage 1 entry. */
   faultImplicitWrite = 0;
   faultDetail = 0;
 
-  // Statistics of this walk.
+  // Statistics of this walk: entries read of each stage.
   refs1 = 0;
   refs2 = 0;
 }

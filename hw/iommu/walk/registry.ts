@@ -1,0 +1,66 @@
+/**
+ * Numbers of the page-table formats, as walk contexts carry them: 0 is bare, then the formats of
+ * each architecture in the order of their files.
+ */
+import { InternalError } from '../../../sim/errors.ts';
+import { RISCV_FORMATS } from '../riscv/formats.ts';
+import { VTD_FORMATS } from '../vtd/formats.ts';
+import type { PageTableFormat } from './format.ts';
+
+export const FORMAT_BARE = 0;
+
+/** A format's figures in one object shape, whatever class describes it: the walker's hot path. */
+export class FormatRecord {
+  readonly format: PageTableFormat;
+  readonly levels: number;
+  readonly entryBytes: number;
+  readonly indexBits: number;
+  readonly indexMask: number;
+  readonly rootIndexMask: number;
+  readonly inputBits: number;
+  readonly signExtended: boolean;
+  readonly frameShift: number;
+  readonly frameHiMask: number;
+  readonly accessedBit: number;
+  readonly dirtyBit: number;
+
+  constructor(format: PageTableFormat) {
+    this.format = format;
+    this.levels = format.levels;
+    this.entryBytes = format.entryBytes;
+    this.indexBits = format.indexBits;
+    this.indexMask = (1 << format.indexBits) - 1;
+    this.rootIndexMask = (1 << (format.indexBits + format.rootExtraBits)) - 1;
+    this.inputBits = format.inputBits;
+    this.signExtended = format.signExtended;
+    this.frameShift = format.frameShift;
+    this.frameHiMask = format.frameHiMask;
+    this.accessedBit = format.accessedBit;
+    this.dirtyBit = format.dirtyBit;
+  }
+}
+
+const FORMATS: readonly PageTableFormat[] = [...RISCV_FORMATS, ...VTD_FORMATS];
+
+/** By number; the record of number 0 (bare) is never used. */
+export const FORMAT_RECORDS: readonly FormatRecord[] = [FORMATS[0], ...FORMATS].map(
+  (format) => new FormatRecord(format),
+);
+
+const NUMBERS: ReadonlyMap<PageTableFormat, number> = new Map(
+  FORMATS.map((format, index) => [format, index + 1]),
+);
+
+/** Number of a format. */
+export function formatNumber(format: PageTableFormat): number {
+  const number = NUMBERS.get(format);
+  if (number === undefined) {
+    throw new InternalError('format', `page-table format ${format.name} is not registered`);
+  }
+  return number;
+}
+
+/** The format with a number, `null` for bare. */
+export function formatOf(number: number): PageTableFormat | null {
+  return number === FORMAT_BARE ? null : FORMATS[number - 1];
+}
