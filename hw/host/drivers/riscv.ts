@@ -1,0 +1,453 @@
+/**
+ * Driver of the RISC-V IOMMU, after Linux drivers/iommu/riscv/iommu.c: discovers queue sizes and
+ * directory modes by writing and reading back (WARL), invalidates page by page up to 2 MiB, and
+ * fences with IOFENCE.C. Unlike Linux, which watches cqh, its fences store a sequence number to
+ * memory (AV=1), so that waiting costs no register reads.
+ */
+import { InternalError, SimError } from '../../../sim/errors.ts';
+import { PN_LO_MASK, pageNumber, pnHi, pnLo } from '../../address.ts';
+import { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
+import type { PageTableFormat } from '../../iommu/walk/format.ts';
+import { GuestMemoryPort } from '../guest.ts';
+import { PageTables } from '../tables.ts';
+import type { Domain, DomainOptions, DriverPorts, IommuDriver } from './driver.ts';
+import { NO_TOKEN } from './driver.ts';
+import { CommandRing } from './ring.ts';
+import {
+  encodeFence,
+  encodeInvalDdt,
+  encodeInvalGvma,
+  encodeInvalVma,
+  restrictToPage,
+} from './riscv-commands.ts';
+import { DeviceDirectory } from './riscv-directory.ts';
+
+// Register offsets (specification, "Memory-mapped register interface").
+const REG_CAPABILITIES = 0x00;
+const REG_FCTL = 0x08;
+const REG_DDTP = 0x10;
+const REG_CQB = 0x18;
+const REG_CQH = 0x20;
+const REG_CQT = 0x24;
+const REG_FQB = 0x28;
+const REG_FQH = 0x30;
+const REG_FQT = 0x34;
+const REG_CQCSR = 0x48;
+const REG_FQCSR = 0x4c;
+const REG_IPSR = 0x54;
+const REG_ICVEC = 0x2f8;
+
+const CAP_MSI_FLAT = 1n << 22n;
+const CAP_AMO_HWAD = 1n << 24n;
+const CAP_END = 1n << 27n;
+const CAP_IGS_SHIFT = 28n;
+const IGS_MSI_ONLY = 0n;
+const FCTL_BE = 1n;
+const FCTL_WSI = 2n;
+const QUEUE_ENABLE = 1n;
+const QUEUE_INTERRUPTS = 2n;
+const QUEUE_MEMORY_FAULT = 1n << 8n;
+const QUEUE_OVERFLOW = 1n << 9n;
+const QUEUE_ACTIVE = 1n << 16n;
+const QUEUE_BUSY = 1n << 17n;
+const LOG2SZ_MASK = 0x1fn;
+const QUEUE_PPN_MASK = 0x3ffffffffffc00n;
+const IPSR_FIP = 2n;
+const DDTP_BUSY = 1n << 4n;
+const DDTP_MODE_MASK = 0xfn;
+const DDTP_MODE_BARE = 1n;
+
+/** Vectors 0 to 3 for commands, faults, page requests, performance (Linux, with four of them). */
+const VECTORS = 0x2310n;
+
+const TC_V = 1n;
+const TC_GADE = 1n << 7n;
+const TC_SADE = 1n << 8n;
+const TC_SXL = 1n << 11n;
+const MODE_SHIFT = 60n;
+const GSCID_SHIFT = 44n;
+const PSCID_SHIFT = 12n;
+
+/** iosatp and iohgatp modes; the 32-bit and 39-bit forms share a number (SXL and GXL tell). */
+const ATP_MODES: Readonly<Record<string, bigint>> = {
+  Sv32: 8n,
+  Sv39: 8n,
+  Sv48: 9n,
+  Sv57: 10n,
+  Sv32x4: 8n,
+  Sv39x4: 8n,
+  Sv48x4: 9n,
+  Sv57x4: 10n,
+};
+
+/** From 2 MiB on Linux invalidates the whole address space (RISCV_IOMMU_IOTLB_INVAL_LIMIT). */
+const PAGEWISE_LIMIT = 512;
+/** A unit that answers at once in simulation needs few reads of a busy bit. */
+const BUSY_READS = 1000;
+
+export interface RiscvDriverOptions {
+  /** Wanted entries of the queues (Linux: 8192 and 4096). */
+  readonly commandEntries: number;
+  readonly faultEntries: number;
+  /** Wanted levels of the device directory, 1 to 3; fewer if the unit refuses. */
+  readonly directoryLevels: number;
+}
+
+export const DEFAULT_RISCV_DRIVER: RiscvDriverOptions = {
+  commandEntries: 8192,
+  faultEntries: 4096,
+  directoryLevels: 3,
+};
+
+export class RiscvDriver implements IommuDriver {
+  readonly name = 'riscv';
+  private readonly ports: DriverPorts;
+  private readonly options: RiscvDriverOptions;
+  private readonly words = new Int32Array(4);
+  private capabilities = 0n;
+  private interrupts = 0n;
+  private commands: CommandRing | null = null;
+  private faultEntries = 0;
+  private directory: DeviceDirectory | null = null;
+  /** Where fences store their sequence number. */
+  private statusHi = 0;
+  private statusLo = 0;
+  private fences = 0;
+  private nextPscid = 1;
+  private nextGscid = 1;
+
+  constructor(ports: DriverPorts, options: RiscvDriverOptions = DEFAULT_RISCV_DRIVER) {
+    this.ports = ports;
+    this.options = options;
+  }
+
+  initialise(): void {
+    const { ports, options } = this;
+    this.capabilities = this.read(REG_CAPABILITIES, 8);
+    this.checkControl();
+    const status = ports.frames.alloc();
+    this.statusHi = pnHi(status);
+    this.statusLo = pnLo(status);
+    ports.memory.write32(this.statusHi, this.statusLo, 0, 0);
+    const ring = this.setUpQueue(REG_CQB, options.commandEntries, 16);
+    this.commands = new CommandRing(ports.memory, ring.base, ring.entries);
+    this.faultEntries = this.setUpQueue(REG_FQB, options.faultEntries, 32).entries;
+    this.enableQueue(REG_CQCSR);
+    this.enableQueue(REG_FQCSR);
+    this.setDirectory();
+    encodeInvalDdt(this.words, -1);
+    this.push();
+    encodeInvalVma(this.words, -1, -1);
+    this.push();
+    this.postFence();
+    this.ring();
+  }
+
+  createDomain(options: DomainOptions): Domain {
+    const { ports } = this;
+    const { kind, format } = options;
+    const index = ports.nextDomain();
+    if (kind === 'passthrough') {
+      return { index, kind, tables: null, stage2: null, guest: null, tag1: -1, tag2: -1 };
+    }
+    if (format === undefined) throw new InternalError('domain', `a ${kind} domain has a format`);
+    if (kind === 'nested') return this.createNested(index, format, options);
+    const tables = new PageTables(format, ports.memory, ports.frames, {
+      ...options.tables,
+      ...guestLeaves(options, format),
+    });
+    if (kind === 'stage1') {
+      const tag1 = this.nextPscid++;
+      return { index, kind, tables, stage2: null, guest: null, tag1, tag2: -1 };
+    }
+    const guest = options.guest ?? null;
+    const domain: Domain = {
+      index,
+      kind,
+      tables,
+      stage2: null,
+      guest,
+      tag1: -1,
+      tag2: this.nextGscid++,
+    };
+    if (guest !== null) {
+      const all = ACCESS_READ | ACCESS_WRITE | ACCESS_EXECUTE;
+      const { base, hostBase, pages } = guest;
+      tables.map(pnHi(base), pnLo(base), pnHi(hostBase), pnLo(hostBase), pages, all);
+    }
+    return domain;
+  }
+
+  attach(domain: Domain, deviceId: number): void {
+    const directory = this.needDirectory();
+    directory.seek(deviceId);
+    // Invalid contexts are not cached (Linux riscv_iommu_iodir_update): a first attachment needs no
+    // command.
+    const replaced = directory.readTc() & TC_V;
+    if (replaced !== 0n) this.detach(directory, deviceId);
+    const nested = domain.kind === 'nested';
+    const first = domain.kind === 'stage1' || nested ? domain.tables : null;
+    const second = nested ? domain.stage2 : domain.kind === 'stage2' ? domain.tables : null;
+    const hardwareAd = (this.capabilities & CAP_AMO_HWAD) !== 0n;
+    let tc = TC_V;
+    if (hardwareAd) tc |= TC_SADE | (second === null ? 0n : TC_GADE);
+    if (first?.format.name === 'Sv32') tc |= TC_SXL;
+    const gscid = BigInt(Math.max(0, domain.tag2)) << GSCID_SHIFT;
+    const pscid = BigInt(Math.max(0, domain.tag1)) << PSCID_SHIFT;
+    directory.write(
+      second === null ? 0n : rootPointer(second) | gscid,
+      first === null ? 0n : pscid,
+      first === null ? 0n : rootPointer(first),
+    );
+    directory.writeTc(tc);
+    if (replaced === 0n) return;
+    encodeInvalDdt(this.words, deviceId);
+    this.push();
+    this.postFence();
+    this.ring();
+  }
+
+  map(
+    domain: Domain,
+    hi: number,
+    lo: number,
+    frameHi: number,
+    frameLo: number,
+    pages: number,
+    access: number,
+  ): void {
+    needTables(domain).map(hi, lo, frameHi, frameLo, pages, access);
+  }
+
+  unmap(domain: Domain, hi: number, lo: number, pages: number): number {
+    return needTables(domain).unmap(hi, lo, pages);
+  }
+
+  commandsFor(domain: Domain, pages: number): number {
+    if (domain.kind === 'passthrough') return 0;
+    return pages >= PAGEWISE_LIMIT ? 1 : pages;
+  }
+
+  postInvalidation(domain: Domain, hi: number, lo: number, pages: number): number {
+    if (domain.kind === 'passthrough') return pages;
+    if (pages >= PAGEWISE_LIMIT) return this.postDomainInvalidation(domain) ? pages : 0;
+    const room = this.roomFor(pages);
+    for (let i = 0; i < room; i++) {
+      const pageLo = lo + i;
+      this.encodeDomain(domain);
+      restrictToPage(this.words, hi + (pageLo > PN_LO_MASK ? 1 : 0), pageLo & PN_LO_MASK);
+      this.push();
+    }
+    return room;
+  }
+
+  postDomainInvalidation(domain: Domain): boolean {
+    if (domain.kind === 'passthrough') return true;
+    if (this.roomFor(1) === 0) return false;
+    this.encodeDomain(domain);
+    this.push();
+    return true;
+  }
+
+  postFence(): number {
+    if (this.roomFor(1) === 0) return NO_TOKEN;
+    this.fences = (this.fences + 1) & 0x7fffffff;
+    encodeFence(this.words, this.fences, this.statusHi, this.statusLo, 0);
+    this.push();
+    return this.fences;
+  }
+
+  ring(): void {
+    this.write(REG_CQT, 4, BigInt(this.needRing().tail));
+  }
+
+  fenceReached(token: number): boolean {
+    const reached = this.ports.memory.read32(this.statusHi, this.statusLo, 0);
+    // Modulo 2^31: the sequence number wraps, and fences complete in order.
+    return ((reached - token) & 0x40000000) === 0;
+  }
+
+  room(): number {
+    const ring = this.needRing();
+    ring.noteHead(Number(this.read(REG_CQH, 4)));
+    return ring.free;
+  }
+
+  serviceFaults(): number {
+    const head = Number(this.read(REG_FQH, 4));
+    const tail = Number(this.read(REG_FQT, 4));
+    this.write(REG_IPSR, 4, IPSR_FIP);
+    this.write(REG_FQH, 4, BigInt(tail));
+    const csr = this.read(REG_FQCSR, 4);
+    if ((csr & (QUEUE_MEMORY_FAULT | QUEUE_OVERFLOW)) !== 0n) this.write(REG_FQCSR, 4, csr);
+    return (tail - head) & (this.faultEntries - 1);
+  }
+
+  // -------------------------------------------------------------------------------------------
+
+  private createNested(index: number, format: PageTableFormat, options: DomainOptions): Domain {
+    const { parent, guestFrames } = options;
+    const guest = parent?.guest ?? null;
+    const stage2 = parent?.tables ?? null;
+    if (parent === undefined || guestFrames === undefined || guest === null || stage2 === null) {
+      throw new InternalError('domain', 'a nested domain has a guest as parent, and its frames');
+    }
+    const memory = new GuestMemoryPort(guest, this.ports.memory);
+    const tables = new PageTables(format, memory, guestFrames, options.tables);
+    return {
+      index,
+      kind: 'nested',
+      tables,
+      stage2,
+      guest,
+      tag1: this.nextPscid++,
+      tag2: parent.tag2,
+    };
+  }
+
+  /** Byte order little, interrupts by wire if the unit has them (Linux init_check, platform). */
+  private checkControl(): void {
+    let control = this.read(REG_FCTL, 4);
+    if ((control & FCTL_BE) !== 0n) {
+      if ((this.capabilities & CAP_END) === 0n) {
+        throw new SimError('driver', 'the RISC-V IOMMU is big-endian and cannot be changed');
+      }
+      control &= ~FCTL_BE;
+    }
+    const wired = ((this.capabilities >> CAP_IGS_SHIFT) & 3n) !== IGS_MSI_ONLY;
+    if (wired) control |= FCTL_WSI;
+    this.interrupts = wired ? QUEUE_INTERRUPTS : 0n;
+    this.write(REG_FCTL, 4, control);
+    this.write(REG_ICVEC, 8, VECTORS);
+  }
+
+  /** Discovers the longest queue, allocates one and sets its base register. */
+  private setUpQueue(
+    register: number,
+    wanted: number,
+    entryBytes: number,
+  ): { base: number; entries: number } {
+    this.write(register, 8, LOG2SZ_MASK);
+    const offered = Number(this.read(register, 8) & LOG2SZ_MASK);
+    const log2 = Math.min(Math.floor(Math.log2(wanted)) - 1, offered);
+    const entries = 2 ** (log2 + 1);
+    const pages = Math.max(1, (entries * entryBytes) / 4096);
+    const base = this.ports.frames.allocRun(pages, pages);
+    const value = ((BigInt(base) << 10n) & QUEUE_PPN_MASK) | BigInt(log2);
+    this.write(register, 8, value);
+    if (this.read(register, 8) !== value) {
+      throw new SimError('driver', `the RISC-V IOMMU does not take a queue at frame ${base}`);
+    }
+    return { base, entries };
+  }
+
+  private enableQueue(register: number): void {
+    this.write(register, 4, QUEUE_ENABLE | this.interrupts | QUEUE_MEMORY_FAULT);
+    const csr = this.readWhileBusy(register, 4, QUEUE_BUSY);
+    if ((csr & (QUEUE_ACTIVE | QUEUE_MEMORY_FAULT)) !== QUEUE_ACTIVE) {
+      throw new SimError('driver', `a queue of the RISC-V IOMMU does not start (csr ${csr})`);
+    }
+  }
+
+  /** Asks for the wanted number of levels and takes fewer if the mode does not stick. */
+  private setDirectory(): void {
+    const root = this.ports.frames.alloc();
+    const ppn = (BigInt(root) << 10n) & QUEUE_PPN_MASK;
+    for (let levels = this.options.directoryLevels; levels > 0; levels--) {
+      const mode = DDTP_MODE_BARE + BigInt(levels);
+      this.write(REG_DDTP, 8, ppn | mode);
+      const got = this.readWhileBusy(REG_DDTP, 8, DDTP_BUSY) & DDTP_MODE_MASK;
+      if (got !== mode) continue;
+      const extended = (this.capabilities & CAP_MSI_FLAT) !== 0n;
+      this.directory = new DeviceDirectory(this.ports, root, levels, extended);
+      return;
+    }
+    throw new SimError('driver', 'the RISC-V IOMMU takes no device directory');
+  }
+
+  /** Takes a valid context away (specification, "Changing device directory table entry"). */
+  private detach(directory: DeviceDirectory, deviceId: number): void {
+    if (this.roomFor(5) < 5) {
+      throw new SimError('driver', 'no room in the command queue for the change of a context');
+    }
+    const { words } = this;
+    directory.writeTc(0n);
+    encodeInvalDdt(words, deviceId);
+    this.push();
+    if (directory.secondStage() !== 0n) {
+      const gscid = Number((directory.secondStage() >> GSCID_SHIFT) & 0xffffn);
+      encodeInvalVma(words, -1, gscid);
+      this.push();
+      encodeInvalGvma(words, gscid);
+      this.push();
+    } else if (directory.firstStage() !== 0n) {
+      encodeInvalVma(words, directory.pscid(), -1);
+      this.push();
+    }
+  }
+
+  private encodeDomain(domain: Domain): void {
+    if (domain.kind === 'stage2') encodeInvalGvma(this.words, domain.tag2);
+    else encodeInvalVma(this.words, domain.tag1, domain.tag2);
+  }
+
+  /** As many of `wanted` places as are free; asks the unit only when it must. */
+  private roomFor(wanted: number): number {
+    const ring = this.needRing();
+    const free = ring.free >= wanted ? ring.free : this.room();
+    return Math.min(wanted, free);
+  }
+
+  private push(): void {
+    this.needRing().push(this.words);
+  }
+
+  private needRing(): CommandRing {
+    if (this.commands === null)
+      throw new InternalError('driver', 'the driver is initialised first');
+    return this.commands;
+  }
+
+  private needDirectory(): DeviceDirectory {
+    if (this.directory === null)
+      throw new InternalError('driver', 'the driver is initialised first');
+    return this.directory;
+  }
+
+  private read(register: number, size: number): bigint {
+    return this.ports.registers.read(register, size);
+  }
+
+  private write(register: number, size: number, value: bigint): void {
+    this.ports.registers.write(register, size, value);
+  }
+
+  private readWhileBusy(register: number, size: number, busy: bigint): bigint {
+    for (let i = 0; i < BUSY_READS; i++) {
+      const value = this.read(register, size);
+      if ((value & busy) === 0n) return value;
+    }
+    throw new SimError('driver', `register ${register} of the RISC-V IOMMU stays busy`);
+  }
+}
+
+/** MODE and PPN of a root table, as iosatp and iohgatp hold them. */
+function rootPointer(tables: PageTables): bigint {
+  const mode = ATP_MODES[tables.format.name];
+  if (mode === undefined) {
+    throw new SimError('driver', `${tables.format.name} is no format of the RISC-V IOMMU`);
+  }
+  return (mode << MODE_SHIFT) | BigInt(pageNumber(tables.rootHi, tables.rootLo));
+}
+
+function needTables(domain: Domain): PageTables {
+  if (domain.tables === null)
+    throw new InternalError('domain', 'a passthrough domain has no tables');
+  return domain.tables;
+}
+
+/** Leaves of the size that a guest's memory is laid out in. */
+function guestLeaves(options: DomainOptions, format: PageTableFormat): { maxLeafLevel?: number } {
+  if (options.guest === undefined) return {};
+  return { maxLeafLevel: Math.floor(options.guest.pageOrder / format.indexBits) };
+}

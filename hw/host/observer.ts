@@ -1,0 +1,19 @@
+/** Who wants to know what software has mapped: the safety checker, a recording. */
+
+export interface MappingObserver {
+  /** Pages are mapped from now on; frames are system physical. */
+  mapped(
+    domain: number,
+    hi: number,
+    lo: number,
+    pages: number,
+    frameHi: number,
+    frameLo: number,
+    access: number,
+    cycle: number,
+  ): void;
+  /** The entries are cleared; cached translations may live on. */
+  unmapped(domain: number, hi: number, lo: number, pages: number, cycle: number): void;
+  /** Software has seen that an invalidation covering the pages is complete. */
+  acknowledged(domain: number, hi: number, lo: number, pages: number, cycle: number): void;
+}

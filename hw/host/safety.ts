@@ -1,0 +1,272 @@
+/**
+ * Safety checker: knows for every page of every domain what software has mapped, cleared and been
+ * assured of, and judges each translation that hardware uses. Used after the invalidation was
+ * acknowledged, or to a frame that was never meant: a violation. Used between unmap and
+ * acknowledgement: an exposure, which deferred flushing accepts. Pages are rows of an
+ * open-addressing hash table over typed arrays.
+ */
+import { invariant } from '../../sim/errors.ts';
+import { addressOf, PN_LO_MASK, pageNumber } from '../address.ts';
+import { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE } from '../iommu/access.ts';
+import type { MappingObserver } from './observer.ts';
+
+const STATE_EMPTY = 0;
+const STATE_MAPPED = 1;
+/** Cleared, not yet acknowledged. */
+const STATE_PENDING = 2;
+const STATE_ACKNOWLEDGED = 3;
+const STATE_MASK = 3;
+/** Mapped anew although the previous frame (old*) is not yet acknowledged. */
+const FLAG_OLD_PENDING = 4;
+const ACCESS_SHIFT = 3;
+const ACCESS_BITS = ACCESS_READ | ACCESS_WRITE | ACCESS_EXECUTE;
+
+export const VIOLATIONS = [
+  'never-mapped',
+  'after-acknowledge',
+  'wrong-frame',
+  'no-permission',
+] as const;
+export type ViolationKind = (typeof VIOLATIONS)[number];
+
+export interface Violation {
+  readonly cycle: number;
+  readonly kind: ViolationKind;
+  readonly domain: number;
+  /** Page address that the device used, and where hardware sent it. */
+  readonly input: bigint;
+  readonly output: bigint;
+}
+
+/** As many as a report shows. */
+const VIOLATIONS_KEPT = 16;
+const DOMAIN_LOW_BITS = 5;
+const DOMAINS_MAX = 4096;
+const NO_WINDOW = -1;
+
+export class SafetyChecker implements MappingObserver {
+  uses = 0;
+  violations = 0;
+  /** Uses of cleared, unacknowledged pages. */
+  exposedUses = 0;
+  /** Pages cleared, and the sum over them of cycles until the acknowledgement. */
+  exposedPages = 0;
+  exposedPageCycles = 0;
+  /** Longest single exposure in cycles. */
+  exposureMax = 0;
+  readonly firstViolations: Violation[] = [];
+  private capacity = 1024;
+  private rows = 0;
+  /** lo | domain[4:0] << 27, and hi | domain[11:5] << 25. */
+  private keyLo = new Int32Array(this.capacity);
+  private keyHi = new Int32Array(this.capacity);
+  private state = new Int32Array(this.capacity);
+  private frameHi = new Int32Array(this.capacity);
+  private frameLo = new Int32Array(this.capacity);
+  private oldHi = new Int32Array(this.capacity);
+  private oldLo = new Int32Array(this.capacity);
+  private since = new Float64Array(this.capacity);
+  /** Per domain a window of pages that is mapped at a constant distance for good. */
+  private readonly windowFirst = new Float64Array(DOMAINS_MAX).fill(NO_WINDOW);
+  private readonly windowEnd = new Float64Array(DOMAINS_MAX);
+  private readonly windowDelta = new Float64Array(DOMAINS_MAX);
+
+  /**
+   * Declares pages [first, first + pages) of a domain mapped to the frames from `frame` on, with
+   * every permission and for good: pass-through devices, a guest's memory.
+   */
+  linear(domain: number, first: number, pages: number, frame: number): void {
+    invariant(domain < DOMAINS_MAX, `the safety checker knows ${DOMAINS_MAX} domains`);
+    this.windowFirst[domain] = first;
+    this.windowEnd[domain] = first + pages;
+    this.windowDelta[domain] = frame - first;
+  }
+
+  mapped(
+    domain: number,
+    hi: number,
+    lo: number,
+    pages: number,
+    frameHi: number,
+    frameLo: number,
+    access: number,
+  ): void {
+    invariant(domain < DOMAINS_MAX, `the safety checker knows ${DOMAINS_MAX} domains`);
+    for (let i = 0; i < pages; i++) {
+      const pageLo = lo + i;
+      const row = this.insert(domain, hi + (pageLo > PN_LO_MASK ? 1 : 0), pageLo & PN_LO_MASK);
+      let flags = 0;
+      if ((this.state[row] & STATE_MASK) === STATE_PENDING) {
+        this.oldHi[row] = this.frameHi[row];
+        this.oldLo[row] = this.frameLo[row];
+        flags = FLAG_OLD_PENDING;
+      }
+      const outLo = frameLo + i;
+      this.frameHi[row] = frameHi + (outLo > PN_LO_MASK ? 1 : 0);
+      this.frameLo[row] = outLo & PN_LO_MASK;
+      this.state[row] = STATE_MAPPED | flags | ((access & ACCESS_BITS) << ACCESS_SHIFT);
+    }
+  }
+
+  unmapped(domain: number, hi: number, lo: number, pages: number, cycle: number): void {
+    for (let i = 0; i < pages; i++) {
+      const pageLo = lo + i;
+      const row = this.find(domain, hi + (pageLo > PN_LO_MASK ? 1 : 0), pageLo & PN_LO_MASK);
+      if (row < 0 || (this.state[row] & STATE_MASK) !== STATE_MAPPED) continue;
+      // An earlier exposure of the same page that is still open goes on under the new one.
+      if ((this.state[row] & FLAG_OLD_PENDING) === 0) this.since[row] = cycle;
+      this.state[row] = STATE_PENDING;
+      this.exposedPages++;
+    }
+  }
+
+  acknowledged(domain: number, hi: number, lo: number, pages: number, cycle: number): void {
+    for (let i = 0; i < pages; i++) {
+      const pageLo = lo + i;
+      const row = this.find(domain, hi + (pageLo > PN_LO_MASK ? 1 : 0), pageLo & PN_LO_MASK);
+      if (row < 0) continue;
+      const state = this.state[row];
+      if ((state & STATE_MASK) === STATE_PENDING) this.state[row] = STATE_ACKNOWLEDGED;
+      else if ((state & FLAG_OLD_PENDING) !== 0) this.state[row] = state & ~FLAG_OLD_PENDING;
+      else continue;
+      this.close(row, cycle);
+    }
+  }
+
+  /** Judges one translated DMA. */
+  use(
+    domain: number,
+    hi: number,
+    lo: number,
+    outHi: number,
+    outLo: number,
+    access: number,
+    cycle: number,
+  ): void {
+    this.uses++;
+    const first = this.windowFirst[domain];
+    if (first !== NO_WINDOW) {
+      const page = pageNumber(hi, lo);
+      if (page >= first && page < this.windowEnd[domain]) {
+        if (pageNumber(outHi, outLo) - page !== this.windowDelta[domain]) {
+          this.violate(2, domain, hi, lo, outHi, outLo, cycle);
+        }
+        return;
+      }
+    }
+    const row = this.find(domain, hi, lo);
+    if (row < 0) {
+      this.violate(0, domain, hi, lo, outHi, outLo, cycle);
+      return;
+    }
+    const state = this.state[row];
+    const right = this.frameLo[row] === outLo && this.frameHi[row] === outHi;
+    if ((state & STATE_MASK) === STATE_MAPPED && right) {
+      const missing = access & ACCESS_BITS & ~(state >> ACCESS_SHIFT);
+      if (missing !== 0) this.violate(3, domain, hi, lo, outHi, outLo, cycle);
+    } else if ((state & STATE_MASK) === STATE_PENDING && right) {
+      this.exposedUses++;
+    } else if (
+      (state & FLAG_OLD_PENDING) !== 0 &&
+      this.oldLo[row] === outLo &&
+      this.oldHi[row] === outHi
+    ) {
+      this.exposedUses++;
+    } else {
+      const kind = (state & STATE_MASK) === STATE_ACKNOWLEDGED ? 1 : 2;
+      this.violate(kind, domain, hi, lo, outHi, outLo, cycle);
+    }
+  }
+
+  /** At the end of a run: exposures that are still open are counted up to now. */
+  finish(cycle: number): void {
+    for (let row = 0; row < this.capacity; row++) {
+      const state = this.state[row];
+      const open = (state & STATE_MASK) === STATE_PENDING || (state & FLAG_OLD_PENDING) !== 0;
+      if (open) this.close(row, cycle);
+    }
+  }
+
+  private close(row: number, cycle: number): void {
+    const duration = cycle - this.since[row];
+    this.exposedPageCycles += duration;
+    if (duration > this.exposureMax) this.exposureMax = duration;
+  }
+
+  private violate(
+    kind: number,
+    domain: number,
+    hi: number,
+    lo: number,
+    outHi: number,
+    outLo: number,
+    cycle: number,
+  ): void {
+    this.violations++;
+    if (this.firstViolations.length >= VIOLATIONS_KEPT) return;
+    this.firstViolations.push({
+      cycle,
+      kind: VIOLATIONS[kind],
+      domain,
+      input: addressOf(hi, lo, 0),
+      output: addressOf(outHi, outLo, 0),
+    });
+  }
+
+  /** Row of a page, or the complement of the free row where it would stand. */
+  private find(domain: number, hi: number, lo: number): number {
+    const keyLo = lo | (domain << 27);
+    const keyHi = hi | ((domain >>> DOMAIN_LOW_BITS) << 25);
+    const mask = this.capacity - 1;
+    let hash = Math.imul(keyLo ^ Math.imul(keyHi, 0x85ebca6b), 0x9e3779b1);
+    hash ^= hash >>> 15;
+    for (let row = hash & mask; ; row = (row + 1) & mask) {
+      if (this.keyLo[row] === keyLo && this.keyHi[row] === keyHi && this.state[row] !== 0)
+        return row;
+      if (this.state[row] === STATE_EMPTY) return ~row;
+    }
+  }
+
+  private insert(domain: number, hi: number, lo: number): number {
+    const found = this.find(domain, hi, lo);
+    if (found >= 0) return found;
+    if (this.rows * 2 >= this.capacity) {
+      this.grow();
+      return this.insert(domain, hi, lo);
+    }
+    const row = ~found;
+    this.keyLo[row] = lo | (domain << 27);
+    this.keyHi[row] = hi | ((domain >>> DOMAIN_LOW_BITS) << 25);
+    this.rows++;
+    return row;
+  }
+
+  private grow(): void {
+    const { keyLo, keyHi, state, frameHi, frameLo, oldHi, oldLo, since } = this;
+    const rows = this.capacity;
+    this.capacity = rows * 2;
+    const column = (): Int32Array<ArrayBuffer> => new Int32Array(rows * 2);
+    this.keyLo = column();
+    this.keyHi = column();
+    this.state = column();
+    this.frameHi = column();
+    this.frameLo = column();
+    this.oldHi = column();
+    this.oldLo = column();
+    this.since = new Float64Array(rows * 2);
+    for (let row = 0; row < rows; row++) {
+      if (state[row] === STATE_EMPTY) continue;
+      const lo = keyLo[row] & PN_LO_MASK;
+      const domain = (keyLo[row] >>> 27) | ((keyHi[row] >>> 25) << DOMAIN_LOW_BITS);
+      const to = ~this.find(domain, keyHi[row] & 0x1ffffff, lo);
+      this.keyLo[to] = keyLo[row];
+      this.keyHi[to] = keyHi[row];
+      this.state[to] = state[row];
+      this.frameHi[to] = frameHi[row];
+      this.frameLo[to] = frameLo[row];
+      this.oldHi[to] = oldHi[row];
+      this.oldLo[to] = oldLo[row];
+      this.since[to] = since[row];
+    }
+  }
+}
