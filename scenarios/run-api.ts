@@ -3,6 +3,7 @@
  * this file only; runner.ts implements it.
  */
 import type { TraceLevel } from '../sim/probe.ts';
+import type { DmaStream } from '../traces/stream.ts';
 import type { ExpectationResult } from './expect.ts';
 import type { ResolvedScenario } from './schema/resolved.ts';
 import type { RunStats } from './stats.ts';
@@ -23,6 +24,8 @@ export interface RunOptions {
   readonly tracePath?: string;
   /** Name of the sweep point, for the statistics. */
   readonly point?: string;
+  /** Recorded DMAs that the devices issue instead of their own traffic ("what if"). */
+  readonly stream?: DmaStream;
   /** Called now and then on the main thread; never affects the run. */
   readonly onProgress?: (progress: Progress) => void;
 }

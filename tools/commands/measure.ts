@@ -1,0 +1,50 @@
+/** `iommusim conform` and `iommusim bench`: is the simulator right, and is it fast. */
+import type { Command } from 'commander';
+import { MismatchError } from '../../sim/errors.ts';
+import type { Engine } from '../engine.ts';
+import type { Io } from '../io.ts';
+import { jsonOption } from '../options.ts';
+
+const CONFORM_EXAMPLES = `
+Examples:
+  $ iommusim conform vectors/riscv
+  $ iommusim conform vectors/qemu captures/x86-legacy-strict
+
+Files and folders are told apart by content. Of every failure the first field that differs is
+printed; the last line is "N passed, N failed". Exit code 1 when something failed.`;
+
+const BENCH_EXAMPLES = `
+Examples:
+  $ iommusim bench
+  $ iommusim bench engine.hold.1k walk.nested.functional
+  $ iommusim bench --json > bench.json
+
+Each figure is the median of five runs. --json gives {machine, results: [{name, value, unit, runs}]}.`;
+
+export function addMeasure(program: Command, io: Io, engine: Engine): void {
+  program
+    .command('conform')
+    .description('run conformance vectors and captures of real kernels')
+    .argument('<path...>', 'vector files, folders of them, capture folders')
+    .addHelpText('after', CONFORM_EXAMPLES)
+    .action(async (paths: string[]) => {
+      const { passed, failed } = await engine.conform(paths, (line) => io.out(`${line}\n`));
+      io.out(`${passed} passed, ${failed} failed\n`);
+      if (failed > 0) throw new MismatchError('conform', `${failed} cases differ`);
+    });
+
+  program
+    .command('bench')
+    .description('measure the speed of the simulator on this machine')
+    .argument('[name...]', 'benchmarks; all of them if none is given')
+    .addOption(jsonOption('the figures'))
+    .addHelpText('after', BENCH_EXAMPLES)
+    .action(async (names: string[], flags: { readonly json?: boolean }) => {
+      const json = flags.json === true;
+      const report = await engine.bench({
+        names,
+        onResult: (line) => (json ? undefined : io.out(`${line}\n`)),
+      });
+      if (json) io.out(`${JSON.stringify(report, null, 2)}\n`);
+    });
+}

@@ -1,0 +1,153 @@
+/** `iommusim run`: scenarios in, report (or JSON), trace and statistics out. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { ExpectationResult } from '../../scenarios/expect.ts';
+import { loadScenario, type ScenarioPoint } from '../../scenarios/loader.ts';
+import type { RunOptions, RunOutcome } from '../../scenarios/run-api.ts';
+import { InputError, MismatchError } from '../../sim/errors.ts';
+import type { Engine } from '../engine.ts';
+import type { Io } from '../io.ts';
+import {
+  jsonOption,
+  loadOptionsOf,
+  type RunFlags,
+  seedOption,
+  setOption,
+  splitOverrides,
+  threadsOption,
+  traceLevelOption,
+} from '../options.ts';
+import { ProgressLine } from '../progress.ts';
+import { renderExpectations, renderReport } from '../report/report.ts';
+
+const EXAMPLES = `
+Examples:
+  $ iommusim run scenarios/quickstart.yaml
+  $ iommusim run scenarios/quickstart.yaml --set iommu.caches.iotlb.ways=16 --seed 7
+  $ iommusim run scenarios/tenants-64.yaml --threads 2 --json
+  $ iommusim run scenarios/pcie-bench.yaml --trace-level off
+
+DIR receives trace.msgpack and stats.json; with several scenarios or a sweep, one folder each.
+Exit code 1 when a figure of the scenario's expect: is not met.`;
+
+/** One point of one scenario, to be run. */
+export interface Job {
+  readonly label: string;
+  readonly description: string;
+  readonly folder: string;
+  readonly point: ScenarioPoint;
+}
+
+export function addRun(program: Command, io: Io, engine: Engine): void {
+  program
+    .command('run')
+    .description('run scenarios and report where the time of every DMA went')
+    .argument('<file...>', 'scenario files, and key=value overrides')
+    .addOption(threadsOption())
+    .addOption(seedOption())
+    .option('--out <dir>', 'folder for trace and statistics (default: out/<scenario>)')
+    .addOption(traceLevelOption())
+    .addOption(setOption())
+    .addOption(jsonOption('the statistics'))
+    .addHelpText('after', EXAMPLES)
+    .action(async (words: string[], flags: RunFlags) => {
+      const jobs = planJobs(words, flags);
+      const outcomes: RunOutcome[] = [];
+      for (const job of jobs) outcomes.push(await runJob(job, flags, io, engine));
+      report(jobs, outcomes, flags, io);
+    });
+}
+
+/** Loads everything first: a mistake in the last file should not show after an hour. */
+export function planJobs(words: readonly string[], flags: RunFlags): Job[] {
+  const { files, set } = splitOverrides(words);
+  if (files.length === 0) throw new InputError('usage', 'no scenario file given');
+  const loaded = files.map((file) => loadScenario(file, loadOptionsOf(flags, set)));
+  const several = loaded.length > 1;
+  return loaded.flatMap((scenario) => {
+    const base = flags.out ?? 'out';
+    const folder = several || flags.out === undefined ? join(base, scenario.name) : base;
+    return scenario.points.map((point): Job => {
+      const own = point.name === null ? folder : join(folder, fileName(point.name));
+      const label = point.name === null ? scenario.name : `${scenario.name} ${point.name}`;
+      return { label, description: scenario.description, folder: own, point };
+    });
+  });
+}
+
+function fileName(point: string): string {
+  return point.replace(/[^\w.,=-]+/g, '-');
+}
+
+async function runJob(job: Job, flags: RunFlags, io: Io, engine: Engine): Promise<RunOutcome> {
+  mkdirSync(job.folder, { recursive: true });
+  const progress = new ProgressLine(io, job.label);
+  const options: RunOptions = {
+    threads: flags.threads,
+    traceLevel: flags.traceLevel,
+    onProgress: (now) => progress.update(now),
+    ...(flags.traceLevel !== 'off' && { tracePath: join(job.folder, 'trace.msgpack') }),
+    ...(job.point.name !== null && { point: job.point.name }),
+  };
+  try {
+    const outcome = await engine.run(job.point.scenario, options);
+    writeFileSync(join(job.folder, 'stats.json'), jsonText(statsJson(outcome)));
+    return outcome;
+  } finally {
+    progress.end();
+  }
+}
+
+/** What `stats.json` holds and `--json` prints: the statistics and how expectations fared. */
+function statsJson(outcome: RunOutcome): unknown {
+  return { ...outcome.stats, expectations: outcome.expectations };
+}
+
+function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+function report(
+  jobs: readonly Job[],
+  outcomes: readonly RunOutcome[],
+  flags: RunFlags,
+  io: Io,
+): void {
+  if (flags.json === true) {
+    const all = outcomes.map(statsJson);
+    io.out(jsonText(all.length === 1 ? all[0] : { schema: 'iommusim.runs/1', runs: all }));
+  } else {
+    printReports(jobs, outcomes, io);
+  }
+  const failed = outcomes.flatMap(({ expectations }) => expectations.filter((e) => !e.pass));
+  if (failed.length > 0) {
+    throw new MismatchError('expect', `${failed.length} expectation(s) failed: ${names(failed)}`);
+  }
+}
+
+function names(failed: readonly ExpectationResult[]): string {
+  const shown = [...new Set(failed.map(({ path }) => path))];
+  return shown.length > 4 ? `${shown.slice(0, 4).join(', ')}, ...` : shown.join(', ');
+}
+
+/** A full report for each scenario; a sweep is one table of its figures instead. */
+function printReports(jobs: readonly Job[], outcomes: readonly RunOutcome[], io: Io): void {
+  const { palette } = io;
+  const rows: { readonly label: string; readonly result: ExpectationResult }[] = [];
+  for (const [i, outcome] of outcomes.entries()) {
+    const job = jobs[i];
+    const inSweep = job.point.name !== null;
+    if (!inSweep || outcomes.length === 1) {
+      io.out(`${renderReport(outcome.stats, palette, job.description)}\n`);
+    }
+    const label = outcomes.length === 1 ? '' : job.label;
+    for (const result of outcome.expectations) rows.push({ label, result });
+  }
+  if (rows.length > 0) io.out(`${renderExpectations(rows, palette)}\n`);
+  const folders = jobs.length === 1 ? jobs[0].folder : `${jobs.length} folders`;
+  const files = outcomes.some(({ tracePath }) => tracePath !== null)
+    ? 'trace.msgpack and stats.json'
+    : 'stats.json';
+  io.out(palette.dim(`${files} in ${folders}\n`));
+}

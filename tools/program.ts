@@ -1,0 +1,55 @@
+/** The command line: commands, common behaviour, and one exit code for each class of error. */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Command } from 'commander';
+import { scenarioHome } from '../scenarios/extends.ts';
+import { addCheck } from './commands/check.ts';
+import { addExplain } from './commands/explain.ts';
+import { addMeasure } from './commands/measure.ts';
+import { addParameters } from './commands/parameters.ts';
+import { addReplay } from './commands/replay.ts';
+import { addRun } from './commands/run.ts';
+import type { Engine } from './engine.ts';
+import { EXIT_DONE, errorText, exitCodeOf } from './exit.ts';
+import type { Io } from './io.ts';
+
+const AFTER = `
+Start here:
+  $ iommusim run scenarios/quickstart.yaml
+  $ iommusim run --help
+
+Exit codes: 0 done, 1 expectation or comparison failed, 2 bad input, 3 internal error.`;
+
+export function packageVersion(): string {
+  const path = join(dirname(scenarioHome()), 'package.json');
+  return (JSON.parse(readFileSync(path, 'utf8')) as { readonly version: string }).version;
+}
+
+export function buildProgram(io: Io, engine: Engine): Command {
+  const program = new Command('iommusim')
+    .description('Deterministic simulator of IOMMU hardware and of the software that drives it.')
+    .version(packageVersion(), '-V, --version')
+    .addHelpText('after', AFTER)
+    .showHelpAfterError('(add --help for what is possible)')
+    .configureHelp({ showGlobalOptions: false })
+    .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
+    .exitOverride();
+  addRun(program, io, engine);
+  addReplay(program, io, engine);
+  addExplain(program, io, engine);
+  addCheck(program, io);
+  addParameters(program, io);
+  addMeasure(program, io, engine);
+  return program;
+}
+
+/** Runs one command line (without node and script); never throws. */
+export async function main(words: readonly string[], io: Io, engine: Engine): Promise<number> {
+  try {
+    await buildProgram(io, engine).parseAsync([...words], { from: 'user' });
+    return EXIT_DONE;
+  } catch (error) {
+    io.err(errorText(error));
+    return exitCodeOf(error);
+  }
+}
