@@ -75,6 +75,7 @@ export class VtdRegisters implements RegisterFile {
         deliverEvent(state, ports, offset);
         break;
       case R.PMEN:
+        if (!state.features.protectedRegions) break;
         put32(state, R.PMEN, (value & R.PMEN_EPM) !== 0 ? R.PMEN_EPM | R.PMEN_PRS : 0);
         break;
       case R.IQT:
