@@ -96,7 +96,7 @@ export class ContextFetch {
   /** The architecture's fault code, where FETCH_FAULT was returned. */
   faultCode = 0;
   /** Second faulting address (guest address of the structure), for guest faults. */
-  faultAddress2 = 0n;
+  faultAddress2: bigint = 0n;
 
   constructor(request: DeviceRequest) {
     this.request = request;
@@ -144,7 +144,7 @@ export const TAG_NONE = -2;
 
 /** Reused by the command processor; -1 in a field means "any". */
 export class Operation {
-  kind = OP_NONE;
+  kind: number = OP_NONE;
   /** Short name of the command, for traces. */
   name = '';
   /** Command number in the record (opcode and function), for traces. */

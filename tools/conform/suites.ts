@@ -1,0 +1,31 @@
+/**
+ * Kinds of vector files, told apart by their first line. A kind turns one vector into runs (one
+ * per cache configuration); all must agree for the vector to pass.
+ */
+import { CACHED, type CacheSetting, UNCACHED } from './cache-settings.ts';
+import type { Mismatch } from './mismatch.ts';
+import { RiscvVectorRun } from './riscv-vectors.ts';
+import type { Vector } from './vectors.ts';
+
+export interface Suite {
+  readonly name: string;
+  /** Whether a file whose first vector is this belongs to the suite. */
+  recognises(vector: Vector): boolean;
+  /** Vectors that need not agree (known peculiarities of the model that answered them). */
+  optional(vector: Vector): boolean;
+  /** The first difference under a cache setting, or `null`. */
+  run(vector: Vector, setting: CacheSetting): Mismatch | null;
+  readonly settings: readonly CacheSetting[];
+}
+
+const isRiscv = (vector: Vector): boolean => typeof vector.cfg.caps === 'string';
+
+const riscvReference: Suite = {
+  name: 'riscv',
+  recognises: (vector) => isRiscv(vector) && 'flush_each' in vector,
+  optional: (vector) => vector.topic === 'quirks',
+  run: (vector, setting) => new RiscvVectorRun(vector, setting.create()).run(),
+  settings: [UNCACHED, CACHED],
+};
+
+export const SUITES: readonly Suite[] = [riscvReference];
