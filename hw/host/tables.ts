@@ -24,6 +24,8 @@ export interface TableOptions {
   readonly napot?: boolean;
   /** Unprivileged requests may use the pages (always so for a RISC-V second stage). */
   readonly user?: boolean;
+  /** Stage flags (walk/format.ts) that the format needs to read back what it wrote. */
+  readonly flags?: number;
 }
 
 /** log2 of the pages of an Svnapot leaf, the only size that Svnapot defines. */
@@ -48,6 +50,7 @@ export class PageTables {
   private readonly maxLeafLevel: number;
   private readonly napot: boolean;
   private readonly user: boolean;
+  private readonly flags: number;
   private readonly words = new Int32Array(2);
   private readonly entryShift: number;
   private readonly bits: number;
@@ -74,6 +77,7 @@ export class PageTables {
     this.maxLeafLevel = Math.min(options.maxLeafLevel ?? format.levels - 1, format.levels - 1);
     this.napot = options.napot === true && format.frameShift === 10 && format.entryBytes === 8;
     this.user = options.user ?? true;
+    this.flags = STAGE_HW_AD | (options.flags ?? 0);
     this.bits = format.indexBits;
     this.entryShift = format.entryBytes === 8 ? 3 : 2;
     const rootPages = 2 ** format.rootExtraBits;
@@ -118,7 +122,7 @@ export class PageTables {
     let cleared = 0;
     const end = pageNumber(hi, lo) + pages;
     for (let page = pageNumber(hi, lo); page < end; ) {
-      if (!this.descend(pnHi(page), pnLo(page), 0)) {
+      if (!this.descend(pnHi(page), pnLo(page))) {
         const span = 2 ** (this.level * this.bits);
         page = (Math.floor(page / span) + 1) * span;
         continue;
@@ -140,7 +144,7 @@ export class PageTables {
 
   /** Finds the page that (hi, lo) is mapped to; sets `found*`. */
   lookup(hi: number, lo: number): boolean {
-    return this.descend(hi, lo, 0);
+    return this.descend(hi, lo);
   }
 
   /** Gives the frames of removed tables back; the caller has invalidated the walk caches. */
@@ -254,7 +258,7 @@ export class PageTables {
   }
 
   /** Walks down to a page's leaf, or to where there is none (`level` says where). */
-  private descend(hi: number, lo: number, access: number): boolean {
+  private descend(hi: number, lo: number): boolean {
     const { format, memory } = this;
     this.tableHi = this.rootHi;
     this.tableLo = this.rootLo;
@@ -265,7 +269,7 @@ export class PageTables {
       if (low === 0) return false;
       const high =
         this.entryShift === 3 ? memory.read32(this.tableHi, this.tableLo, this.offset + 4) : 0;
-      const decoded = format.decode(low, high, level, access, STAGE_HW_AD);
+      const decoded = format.decode(low, high, level, 0, this.flags);
       if ((decoded & 0xf) === ENTRY_LEAF) {
         const order = (decoded >> LEAF_ORDER_SHIFT) & LEAF_ORDER_MASK;
         this.foundOrder = order;
@@ -288,7 +292,7 @@ export class PageTables {
   private enter(low: number, level: number): boolean {
     const high =
       this.entryShift === 3 ? this.memory.read32(this.tableHi, this.tableLo, this.offset + 4) : 0;
-    const decoded = this.format.decode(low, high, level, 0, STAGE_HW_AD);
+    const decoded = this.format.decode(low, high, level, 0, this.flags);
     if ((decoded & 0xf) !== ENTRY_TABLE) return false;
     this.frameOf(low, high);
     this.tableHi = this.foundHi;

@@ -6,6 +6,7 @@
 import { InternalError, SimError } from '../../../sim/errors.ts';
 import { addressOf, pageNumber, pnHi, pnLo } from '../../address.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
+import { VTD_SUPERPAGE_1G, VTD_SUPERPAGE_2M } from '../../iommu/vtd/formats.ts';
 import { PageTables } from '../tables.ts';
 import { readDoubleword, writeDoubleword } from './doubleword.ts';
 import type { Domain, DomainOptions, DriverPorts, IommuDriver } from './driver.ts';
@@ -145,6 +146,7 @@ export class VtdDriver implements IommuDriver {
     const tables = new PageTables(format, ports.memory, ports.frames, {
       ...options.tables,
       maxLeafLevel: Math.min(leafLevels, guestLevel),
+      flags: VTD_SUPERPAGE_2M | VTD_SUPERPAGE_1G,
     });
     if (guest !== null) {
       const { base, hostBase, pages } = guest;
