@@ -113,21 +113,21 @@ function findFooter(source: ByteSource, chunksStart: number): FoundFooter | null
   if (isFlaw(frame) || frame.type !== FRAME_FOOTER) return null;
   if (footerOffset + frame.bytes !== endOffset) return null;
   const message = attempt(() => asFooter(unpackPayload(frame.payload)));
-  if (message === null || !offsetsFit(message, chunksStart, footerOffset)) return null;
+  if (message === null || !entriesFit(message, chunksStart, footerOffset)) return null;
   return { offset: footerOffset, message };
 }
 
-/** Chunks must follow one another from the header to the footer. */
-function offsetsFit(footer: FooterMessage, chunksStart: number, end: number): boolean {
-  const { offset } = footer;
-  const view = new DataView(offset.buffer, offset.byteOffset, offset.length);
+/** Chunks must follow one another from the header to the footer, and cycles be cycles. */
+function entriesFit(footer: FooterMessage, chunksStart: number, end: number): boolean {
+  const { entries } = TraceIndex.fromFooter(footer);
   let least = chunksStart;
-  for (let i = 0; i < footer.chunks; i++) {
-    const at = view.getFloat64(i * 8, true);
-    if (!Number.isInteger(at) || (i === 0 ? at !== chunksStart : at < least) || at >= end) {
-      return false;
-    }
-    least = at + FRAME_PREFIX_BYTES;
+  for (let i = 0; i < entries.length; i++) {
+    const { offset, first, last } = entries[i];
+    if (!Number.isInteger(offset) || offset < least || offset >= end) return false;
+    if (i === 0 && offset !== chunksStart) return false;
+    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last)) return false;
+    if (first < 0 || last < first) return false;
+    least = offset + FRAME_PREFIX_BYTES;
   }
   return footer.chunks > 0 || end === chunksStart;
 }

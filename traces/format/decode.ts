@@ -89,7 +89,7 @@ export function decodeCycles(encoded: EncodedCycles | unknown, rows: number): Fl
   if (isInteger(encoded)) return cycles.fill(encoded);
   if (encoded instanceof Uint8Array) return decodeWide(encoded, cycles);
   const { base, step, shift, bytes } = formOf(encoded);
-  if (step === null || step < 0) throw new ColumnError('cycles without a step');
+  if (step === null || step < 0 || base < 0) throw new ColumnError('cycles without a step');
   const residuals = new Int32Array(rows);
   spread(bytes, widthFor(bytes, rows - 1), shift, residuals, 1);
   let cycle = base;
@@ -98,12 +98,19 @@ export function decodeCycles(encoded: EncodedCycles | unknown, rows: number): Fl
     cycle += step + (residuals[i] >>> 0);
     cycles[i] = cycle;
   }
+  if (!isInteger(cycle)) throw new ColumnError(`cycle ${cycle}`);
   return cycles;
 }
 
 function decodeWide(bytes: Uint8Array, cycles: Float64Array): Float64Array {
   if (bytes.length !== cycles.length * 8) throw new ColumnError(`${bytes.length} bytes of cycles`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let i = 0; i < cycles.length; i++) cycles[i] = view.getFloat64(i * 8, true);
+  let before = 0;
+  for (let i = 0; i < cycles.length; i++) {
+    const cycle = view.getFloat64(i * 8, true);
+    if (!isInteger(cycle) || cycle < before) throw new ColumnError(`cycle ${cycle}`);
+    before = cycle;
+    cycles[i] = cycle;
+  }
   return cycles;
 }

@@ -101,7 +101,7 @@ export function checkHeader(value: unknown, source: string): TraceHeader {
   if (!('scenario' in value)) bad('scenario');
   if (!Number.isSafeInteger(value.seed)) bad('seed');
   if (!(TRACE_LEVELS as readonly unknown[]).includes(value.level)) bad('level');
-  if (typeof value.clockHz !== 'number' || !(value.clockHz > 0)) bad('clockHz');
+  if (!isCount(value.clockHz) || value.clockHz === 0) bad('clockHz');
   const { partitions, kinds } = value;
   if (!Array.isArray(partitions) || !partitions.every((p) => typeof p === 'string')) {
     bad('partitions');
@@ -131,6 +131,7 @@ export function asChunk(value: unknown): ChunkMessage | null {
   if (!value.kinds.every(isKindMessage)) return null;
   const { partition, rows, first, last } = value;
   if (!isCount(partition) || !isCount(rows) || !isCount(first) || !isCount(last)) return null;
+  if (last < first) return null;
   return value as unknown as ChunkMessage;
 }
 
@@ -147,6 +148,7 @@ export function asFooter(value: unknown): FooterMessage | null {
     if (!isRecord(kind) || typeof kind.name !== 'string') return null;
     if (!isCount(kind.rows) || !isCount(kind.bytes)) return null;
     if (!isCount(kind.first) || !isCount(kind.last)) return null;
+    if (kind.rows === 0) return null;
   }
   return value as unknown as FooterMessage;
 }
