@@ -3,22 +3,7 @@
  * `check` or `--help` do not pay for the simulator; tests hand in an engine of their own.
  */
 import type { ExplainWalk, RunScenario } from '../scenarios/run-api.ts';
-
-export interface BenchRequest {
-  readonly names: readonly string[];
-  readonly onResult: (line: string) => void;
-}
-
-/** Output of `bench --json`. */
-export interface BenchReport {
-  readonly machine: Readonly<Record<string, unknown>>;
-  readonly results: readonly {
-    readonly name: string;
-    readonly value: number;
-    readonly unit: string;
-    readonly runs: readonly number[];
-  }[];
-}
+import type { BenchResults } from './bench/harness.ts';
 
 export interface ConformTotals {
   readonly passed: number;
@@ -33,7 +18,10 @@ export interface Engine {
     paths: readonly string[],
     print: (line: string) => void,
   ) => Promise<ConformTotals>;
-  readonly bench: (request: BenchRequest) => Promise<BenchReport>;
+  readonly bench: (
+    names: readonly string[],
+    onRun: (name: string, run: number, runs: number) => void,
+  ) => Promise<BenchResults>;
 }
 
 export const engine: Engine = {
@@ -49,8 +37,8 @@ export const engine: Engine = {
     const { conform } = await import('./conform/conform.ts');
     return conform(paths, print);
   },
-  bench: async (request) => {
-    const { runBenchmarks } = await import('./bench/bench.ts');
-    return runBenchmarks(request);
+  bench: async (names, onRun) => {
+    const { runBench } = await import('./bench/harness.ts');
+    return runBench(names, { onRun });
   },
 };

@@ -1,6 +1,6 @@
 /** Where a command writes: results to `out`, everything else to `err`. Tests hand in their own. */
 import pc from 'picocolors';
-import { type Palette, PLAIN } from './report/report.ts';
+import { type Palette, PLAIN } from './report/model.ts';
 
 export interface Io {
   out(text: string): void;

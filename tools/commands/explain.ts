@@ -14,7 +14,7 @@ import {
   seedOption,
   setOption,
 } from '../options.ts';
-import type { Palette } from '../report/report.ts';
+import type { Palette } from '../report/model.ts';
 import { left, right, tableLines } from '../report/table.ts';
 import { time } from '../report/text.ts';
 

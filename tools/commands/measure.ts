@@ -1,9 +1,12 @@
 /** `iommusim conform` and `iommusim bench`: is the simulator right, and is it fast. */
 import type { Command } from 'commander';
 import { MismatchError } from '../../sim/errors.ts';
+import type { BenchResults } from '../bench/harness.ts';
 import type { Engine } from '../engine.ts';
 import type { Io } from '../io.ts';
 import { jsonOption } from '../options.ts';
+import { left, right, tableLines } from '../report/table.ts';
+import { count } from '../report/text.ts';
 
 const CONFORM_EXAMPLES = `
 Examples:
@@ -40,11 +43,27 @@ export function addMeasure(program: Command, io: Io, engine: Engine): void {
     .addOption(jsonOption('the figures'))
     .addHelpText('after', BENCH_EXAMPLES)
     .action(async (names: string[], flags: { readonly json?: boolean }) => {
-      const json = flags.json === true;
-      const report = await engine.bench({
-        names,
-        onResult: (line) => (json ? undefined : io.out(`${line}\n`)),
+      const { machine, results } = await engine.bench(names, (name, run, runs) => {
+        if (io.errIsTerminal) io.err(`\r\u001b[K${name} ${run}/${runs}`);
       });
-      if (json) io.out(`${JSON.stringify(report, null, 2)}\n`);
+      if (io.errIsTerminal) io.err('\r\u001b[K');
+      const report = { machine, results };
+      io.out(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : table(report, io));
     });
+}
+
+function table({ machine, results }: BenchResults, io: Io): string {
+  const heads = [left('benchmark'), right('median'), right('lowest'), right('highest'), left('')];
+  const rows = results.map(({ name, value, unit, runs }) => [
+    name,
+    ...[value, Math.min(...runs), Math.max(...runs)].map(figure),
+    unit,
+  ]);
+  const { cpu, cores, os, node } = machine;
+  const lines = tableLines(heads, rows, io.palette.head);
+  return `${[...lines, io.palette.dim(`${cpu}, ${cores} cores, ${os}, Node ${node}`)].join('\n')}\n`;
+}
+
+function figure(value: number): string {
+  return value >= 1000 ? count(value) : value.toPrecision(3);
 }

@@ -1,6 +1,6 @@
 /** Report sections about DMAs: devices, and where the time of a DMA went. */
 import type { DmaFigures } from '../../scenarios/stats.ts';
-import type { Palette, ReportStats, Section } from './report.ts';
+import type { Palette, ReportStats, Section } from './model.ts';
 import { type Cell, left, right, tableLines } from './table.ts';
 import { bar, count, perSecond, rate, share, size, time } from './text.ts';
 

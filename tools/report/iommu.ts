@@ -7,7 +7,7 @@ import type {
   OccupancyFigures,
   WalkFigures,
 } from '../../scenarios/stats.ts';
-import type { Palette, ReportStats, Section } from './report.ts';
+import type { Palette, ReportStats, Section } from './model.ts';
 import { left, right, tableLines } from './table.ts';
 import { count, decimal, share, time } from './text.ts';
 

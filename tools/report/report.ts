@@ -1,41 +1,12 @@
 /** The text report of a run or of a trace: sections of tables, each left out when it is empty. */
 import type { ExpectationResult } from '../../scenarios/expect.ts';
 import { figureText } from '../../scenarios/expect.ts';
-import type { RunStats } from '../../scenarios/stats.ts';
 import { dmaSections } from './dma.ts';
 import { iommuSections } from './iommu.ts';
+import type { Palette, ReportStats } from './model.ts';
 import { systemSections } from './system.ts';
-import { left, type Paint, right, tableLines } from './table.ts';
+import { left, right, tableLines } from './table.ts';
 import { count, share, time } from './text.ts';
-
-/** Colours of the report; identities when the output takes none. */
-export interface Palette {
-  readonly title: Paint;
-  readonly head: Paint;
-  readonly good: Paint;
-  readonly bad: Paint;
-  readonly dim: Paint;
-  readonly bar: Paint;
-}
-
-export const PLAIN: Palette = {
-  title: (text) => text,
-  head: (text) => text,
-  good: (text) => text,
-  bad: (text) => text,
-  dim: (text) => text,
-  bar: (text) => text,
-};
-
-/** Statistics of which sections may be missing, as a trace of a low level gives them. */
-export type ReportStats = Partial<RunStats> & Pick<RunStats, 'scenario' | 'seed' | 'time'>;
-
-export interface Section {
-  readonly title: string;
-  /** Said beside the title. */
-  readonly note: string;
-  readonly lines: readonly string[];
-}
 
 const END_WORDS: Readonly<Record<string, string>> = {
   time: 'ended at the time limit',

@@ -1,6 +1,6 @@
 /** Report sections about what surrounds the unit: memory, host software, safety, the run itself. */
 import type { EngineFigures, SafetyFigures } from '../../scenarios/stats.ts';
-import type { Palette, ReportStats, Section } from './report.ts';
+import type { Palette, ReportStats, Section } from './model.ts';
 import { left, right, tableLines } from './table.ts';
 import { count, decimal, perSecond, share, time } from './text.ts';
 
