@@ -6,8 +6,8 @@ import { ChunkProbe } from './probe.ts';
 import { TraceReader } from './reader.ts';
 import { MemorySink, TraceWriter } from './writer.ts';
 
-const HIT_READ = 1 | (1 << 5);
-const MISS_WRITE = 2 | (2 << 5);
+const HIT_READ = 1 | (1 << 6);
+const MISS_WRITE = 2 | (2 << 6);
 
 /** 1000 DMAs of 100 bytes each, one per 10 cycles of 1 ns; every tenth is slow, of device 3. */
 function trace(): TraceReader {

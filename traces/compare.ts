@@ -25,7 +25,7 @@ export interface Comparison {
   readonly divergence: Divergence | null;
   /** Record kinds that cannot be compared, each with the reason; never so when identical. */
   readonly schema: readonly string[];
-  /** What a reader should know besides: cut traces, another seed, clock or program version. */
+  /** What a reader should know: the above, cut traces, another seed, clock or version. */
   readonly notes: readonly string[];
 }
 
@@ -67,6 +67,7 @@ class Comparer {
   constructor(left: TraceReader, right: TraceReader) {
     this.readers = { left, right };
     this.kinds = new Set(commonKinds(left, right, this.schema));
+    this.notes.push(...this.schema);
     for (const side of SIDES) {
       const { complete, name, reason } = this.readers[side];
       if (!complete) this.notes.push(`${side} trace (${name}) is not complete: ${reason}`);
@@ -227,7 +228,7 @@ function commonKinds(left: TraceReader, right: TraceReader, schema: string[]): s
 /** Text of a comparison, for people. */
 export function describeComparison(comparison: Comparison): string {
   const { divergence, records, identical } = comparison;
-  const tail = [...comparison.schema, ...comparison.notes.map((note) => `note: ${note}`)];
+  const tail = comparison.notes.map((note) => `note: ${note}`);
   if (divergence === null) {
     const verdict = identical ? 'identical' : 'equal where comparable';
     return [`${verdict}, ${records} records`, ...tail].join('\n');

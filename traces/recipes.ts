@@ -9,6 +9,8 @@ import {
   FLAG_ACCESS_MASK,
   FLAG_OUTCOME_MASK,
   FLAG_OUTCOME_SHIFT,
+  FLAG_STATUS_MASK,
+  FLAG_STATUS_SHIFT,
 } from './stream.ts';
 
 /** A column, or some of its bits: (value >>> shift) & mask. */
@@ -53,8 +55,8 @@ const outcome: Field = {
 const status: Field = {
   name: 'status',
   column: 'flags',
-  shift: 7,
-  mask: 1,
+  shift: FLAG_STATUS_SHIFT,
+  mask: FLAG_STATUS_MASK,
   labels: ['done', 'aborted'],
 };
 

@@ -18,13 +18,15 @@ export const EXTENT_SHIFT = 12;
 export const EXTENT_MASK = 0xfff;
 
 /**
- * `flags` is access bits (hw/iommu/access.ts) | outcome of the lookup << 5 | aborted << 7. The
- * outcome is 0 not looked up, 1 IOTLB hit, 2 miss, 3 merged with a miss.
+ * `flags` is access bits (0-4) | aborted << 5 | outcome of the IOTLB lookup << 6 | PASID plus one
+ * << 8. The outcome is 0 not looked up, 1 hit, 2 miss, 3 merged with a miss.
  */
 export const FLAG_ACCESS_MASK = 0x1f;
-export const FLAG_OUTCOME_SHIFT = 5;
+export const FLAG_STATUS_SHIFT = 5;
+export const FLAG_STATUS_MASK = 1;
+export const FLAG_OUTCOME_SHIFT = 6;
 export const FLAG_OUTCOME_MASK = 3;
-export const FLAG_ABORTED = 0x80;
+export const FLAG_PASID_SHIFT = 8;
 
 export interface DmaStream {
   readonly count: number;

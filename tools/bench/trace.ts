@@ -42,7 +42,7 @@ function pattern(): Pattern {
   return {
     gap: column(() => below(4000)),
     device: column(() => below(DEVICES)),
-    flags: column(() => 1 + below(2) + (1 + below(3)) * 32),
+    flags: column(() => 1 + below(2) + (1 + below(3)) * 64),
     lo: column(() => 0x7fff000 - below(DEVICES) * 5000 - below(4096)),
     extent: column(() => ((below(2) === 0 ? 64 : 256) << EXTENT_SHIFT) | (below(64) * 64)),
     latency: column(() => 600 + below(3000) + (below(500) === 0 ? 70_000 : 0)),
