@@ -76,8 +76,7 @@ export class VtdContexts implements ContextResolver {
   }
 
   cacheKey(request: DeviceRequest): number {
-    if (isInterruptMessage(request)) return KEY_INTERRUPT;
-    return request.kind === REQUEST_TRANSLATED ? KEY_TRANSLATED : request.pasid;
+    return keyOf(request);
   }
 
   begin(fetch: ContextFetch): number {
@@ -184,6 +183,11 @@ export class VtdContexts implements ContextResolver {
   }
 }
 
+function keyOf(request: DeviceRequest): number {
+  if (isInterruptMessage(request)) return KEY_INTERRUPT;
+  return request.kind === REQUEST_TRANSLATED ? KEY_TRANSLATED : request.pasid;
+}
+
 /** Whether a context answers requests of this kind: ATS needs the device-TLB type (LCT.5). */
 export function allowsKind(kind: number, context: TranslationContext): boolean {
   return kind !== REQUEST_ATS || context.arch === TT_DEVICE_TLB;
@@ -220,7 +224,7 @@ function context(
 ): TranslationContext {
   return {
     deviceId: request.deviceId,
-    pasid: request.pasid,
+    pasid: keyOf(request),
     mode,
     walk,
     tag1: -1,
