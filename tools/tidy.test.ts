@@ -49,11 +49,8 @@ function none(what: string, findings: readonly string[]): void {
 }
 
 test('every source file begins with a comment that says what it is', () => {
-  const bare = [...SOURCES].filter(([, text]) => !/^(#!.*\n)?\/\*\*/.test(text));
-  none(
-    'files without a header comment',
-    bare.map(([path]) => path),
-  );
+  const bare = UNITS.filter((path) => !/^(#!.*\n)?\/\*\*/.test(SOURCES.get(path) as string));
+  none('files without a header comment', bare);
 });
 
 test('no file is longer than 400 lines, no line wider than 100 columns', () => {

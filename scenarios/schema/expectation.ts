@@ -68,10 +68,11 @@ function readBounds(
   wanted: Record<string, unknown>,
   report: Report,
 ): Expectation | null {
-  for (const key of Object.keys(wanted)) {
-    if (KEYS.includes(key)) continue;
+  const unknown = Object.keys(wanted).filter((key) => !KEYS.includes(key));
+  for (const key of unknown) {
     report([path, key], `unknown key${didYouMean(key, KEYS)}; valid keys: ${KEYS.join(', ')}`);
   }
+  if (unknown.length > 0) return null;
   const result: { -readonly [K in keyof Expectation]: Expectation[K] } = { path };
   if (wanted.value !== undefined) {
     const value = readFigure(path, wanted.value, [path, 'value'], report);

@@ -22,17 +22,17 @@ function masterKind(kind: string): z.ZodObject {
   return section({ kind: z.literal(kind), ...specShape(spec) }, doc);
 }
 
-const masterType = z.discriminatedUnion(
-  'kind',
-  KINDS.map(masterKind) as [z.ZodObject, ...z.ZodObject[]],
-  {
+type Masters = [z.ZodObject, ...z.ZodObject[]];
+
+const masterType = z
+  .discriminatedUnion('kind', KINDS.map(masterKind) as Masters, {
     error: ({ input }) => {
       const kind = (input as { kind?: unknown } | null | undefined)?.kind;
       const hint = typeof kind === 'string' ? didYouMean(kind, KINDS) : '';
       return `expected a mapping with kind: one of ${KINDS.join(', ')}; got ${describe(kind)}${hint}`;
     },
-  },
-);
+  })
+  .meta({ description: 'What issues the DMAs of the device.' });
 
 const domainType = section(
   { name: requiredType(nameParam), count: paramType(countParam), ...specShape(domainSpec) },
