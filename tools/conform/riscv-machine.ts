@@ -2,7 +2,7 @@
  * A RISC-V IOMMU under test: the functional unit over test memory, with everything it does outside
  * collected per step (messages, records, ordering requests, stores).
  */
-import { pageOffsetOf, pnHiOf, pnLoOf } from '../../hw/address.ts';
+import { addressOf, pageOffsetOf, pnHiOf, pnLoOf } from '../../hw/address.ts';
 import {
   ACCESS_EXECUTE,
   ACCESS_PRIVILEGED,
@@ -26,6 +26,7 @@ import {
 import type { RiscvIommuSpec } from '../../hw/iommu/riscv/capabilities.ts';
 import type { PageRequest } from '../../hw/iommu/riscv/page-request-queue.ts';
 import { RiscvIommu } from '../../hw/iommu/riscv/unit.ts';
+import { IMPLICIT_READ, REF_STAGE2, type Walk } from '../../hw/iommu/walk/walk.ts';
 import type { SparseMemory } from './sparse-memory.ts';
 
 /** A device's access as vectors give it. */
@@ -77,16 +78,27 @@ export class RiscvMachine implements UnitPorts {
   messages: DeviceMessage[] = [];
   drains: { readonly reads: boolean; readonly writes: boolean }[] = [];
 
+  /**
+   * Second-stage entries whose A was set because a first-stage entry was read, with the position
+   * of their D in the doubleword. D may be set with it (Privileged specification, two-stage
+   * address translation: "may be performed by an implicit access to a VS-stage PTE").
+   */
+  optionalDirty: Map<bigint, bigint> = new Map();
+
   constructor(spec: RiscvIommuSpec, memory: SparseMemory, caches: FunctionalCaches) {
     this.memory = memory;
     this.unit = new RiscvIommu(spec, this);
     this.iommu = new FunctionalIommu(this.unit, memory, caches);
-    this.iommu.observer = { drain: (reads, writes) => this.drains.push({ reads, writes }) };
+    this.iommu.observer = {
+      drain: (reads, writes) => this.drains.push({ reads, writes }),
+      walk: { read: () => {}, update: (walk) => this.noteUpdate(walk) },
+    };
   }
 
   startStep(): void {
     this.messages = [];
     this.drains = [];
+    this.optionalDirty.clear();
     this.memory.startLog();
   }
 
@@ -120,5 +132,13 @@ export class RiscvMachine implements UnitPorts {
     const outcome = this.iommu.translate(request);
     const fault = outcome.kind === OUTCOME_FAULT;
     this.unit.debugAnswer(request, outcome.context, fault ? null : outcome);
+  }
+
+  private noteUpdate(walk: Walk): void {
+    if (walk.refKind !== REF_STAGE2 || walk.implicit !== IMPLICIT_READ) return;
+    const address = addressOf(walk.readHi, walk.readLo, walk.readOffset);
+    const accessed = (BigInt(walk.orHi >>> 0) << 32n) | BigInt(walk.orLo >>> 0);
+    // D is the bit above A, in either byte order.
+    this.optionalDirty.set(address & ~7n, (accessed << 1n) << (8n * (address & 7n)));
   }
 }

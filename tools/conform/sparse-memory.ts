@@ -12,7 +12,6 @@ import { pageNumber, pageOffsetOf, pnHiOf, pnLoOf } from '../../hw/address.ts';
 
 export type FaultKind = 'access' | 'ro' | 'poison';
 
-/** Bytes at `address` to `address + bytes`; `outside` turns it round: all other memory. */
 interface FaultRange {
   readonly address: bigint;
   readonly end: bigint;
@@ -38,14 +37,14 @@ export class SparseMemory implements MemoryPort {
   }
 
   checkRead(hi: number, lo: number, offset: number, bytes: number): number {
-    const found = this.faultOf(hi, lo, offset, bytes);
-    if (found === 'access') return MEM_ACCESS_FAULT;
-    return found === 'poison' ? MEM_POISON : MEM_OK;
+    if (this.meets('access', hi, lo, offset, bytes)) return MEM_ACCESS_FAULT;
+    return this.meets('poison', hi, lo, offset, bytes) ? MEM_POISON : MEM_OK;
   }
 
   checkWrite(hi: number, lo: number, offset: number, bytes: number): number {
-    const found = this.faultOf(hi, lo, offset, bytes);
-    return found === 'access' || found === 'ro' ? MEM_ACCESS_FAULT : MEM_OK;
+    const refused =
+      this.meets('access', hi, lo, offset, bytes) || this.meets('ro', hi, lo, offset, bytes);
+    return refused ? MEM_ACCESS_FAULT : MEM_OK;
   }
 
   read32(hi: number, lo: number, offset: number): number {
@@ -110,20 +109,16 @@ export class SparseMemory implements MemoryPort {
     if (!this.before.has(address)) this.before.set(address, this.load(address));
   }
 
-  /** The worst fault of a range that the access touches. */
-  private faultOf(hi: number, lo: number, offset: number, bytes: number): FaultKind | null {
-    if (this.faults.length === 0 && this.legal.length === 0) return null;
+  /** Whether the access touches a range of a kind. */
+  private meets(kind: FaultKind, hi: number, lo: number, offset: number, bytes: number): boolean {
+    if (this.faults.length === 0 && this.legal.length === 0) return false;
     const address = (BigInt(pageNumber(hi, lo)) << 12n) | BigInt(offset);
     const end = address + BigInt(bytes);
-    if (this.legal.length > 0 && !this.legal.some((r) => address >= r.start && end <= r.end)) {
-      return 'access';
+    if (kind === 'access' && this.legal.length > 0) {
+      if (!this.legal.some((range) => address >= range.start && end <= range.end)) return true;
     }
-    let found: FaultKind | null = null;
-    for (const range of this.faults) {
-      if (end <= range.address || address >= range.end) continue;
-      if (range.kind === 'access') return 'access';
-      found = range.kind;
-    }
-    return found;
+    return this.faults.some((range) => {
+      return range.kind === kind && end > range.address && address < range.end;
+    });
   }
 }
