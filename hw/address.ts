@@ -38,14 +38,14 @@ export function pageNumber(hi: number, lo: number): number {
   return hi * PN_LO_RANGE + lo;
 }
 
-/** High half of a page number given as one number. */
+/** High half of a page number given as one number (`| 0`: as a machine integer, not a double). */
 export function pnHi(pn: number): number {
-  return Math.floor(pn / PN_LO_RANGE);
+  return (pn / PN_LO_RANGE) | 0;
 }
 
 /** Low half of a page number given as one number. */
 export function pnLo(pn: number): number {
-  return pn % PN_LO_RANGE;
+  return (pn % PN_LO_RANGE) | 0;
 }
 
 /** `0x...` text of an address. */

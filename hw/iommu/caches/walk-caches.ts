@@ -128,7 +128,7 @@ export class WalkCaches {
     );
   }
 
-  /** Likewise for stage 2 and guest page gpn*: sets level2, upper2 and out*. */
+  /** Likewise for stage 2 and guest page gpn*: sets refLevel, upper2 and out*. */
   lookupStage2(walk: Walk, record: FormatRecord): boolean {
     const tag2 = walk.context[WC_TAG2];
     for (let level = 1; level < record.levels; level++) {
@@ -141,7 +141,7 @@ export class WalkCaches {
       }
       this.statistics.stage2.hits[level]++;
       cache.tags.touch(slot);
-      walk.level2 = level - 1;
+      walk.refLevel = level - 1;
       walk.upper2 = cache.upper(slot);
       walk.outHi = cache.nextHi(slot);
       walk.outLo = cache.nextLo(slot);
@@ -152,9 +152,9 @@ export class WalkCaches {
     return false;
   }
 
-  /** The stage 2 entry of `level2` on the way to gpn* points to the table at page (hi, lo). */
+  /** The stage 2 entry of `refLevel` on the way to gpn* points to the table at page (hi, lo). */
   fillStage2(walk: Walk, record: FormatRecord, hi: number, lo: number): void {
-    const level = walk.level2;
+    const level = walk.refLevel;
     const cache = this.stage2[level];
     if (walk.keepCaches === 0 || cache.tags.entries === 0) return;
     const shift = level * record.indexBits;

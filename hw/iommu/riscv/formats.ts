@@ -28,7 +28,6 @@ import {
   LEAF_PRIVILEGED_USER,
   LEAF_SET_A,
   LEAF_SET_D,
-  LEAF_W,
   type PageTableFormat,
   STAGE_HW_AD,
   STAGE_PRIVILEGED_USER,
@@ -65,6 +64,26 @@ const NAPOT_MASK = 0xf << FRAME_SHIFT;
 const NAPOT_CODE = 0x8 << FRAME_SHIFT;
 /** R, W, X, U and G stand this many places below LEAF_R, LEAF_W, LEAF_X, LEAF_USER, LEAF_GLOBAL. */
 const LEAF_SHIFT = 7;
+/** And D below LEAF_DIRTY. */
+const DIRTY_SHIFT = 8;
+const RWXU = PTE_R | PTE_W | PTE_X | PTE_U;
+/** A pointer has V and none of the others of these. */
+const POINTER_MASK = PTE_V | RWXU | PTE_A | PTE_D;
+/** Reserved when only W is set of these. */
+const WRITE_ONLY = PTE_R | PTE_W;
+/** What an unprivileged access needs; ACCESS_* bits one place up are R, W, X, WRITE six up is D. */
+const LEAF_NEEDED = PTE_V | PTE_U | PTE_A;
+
+// Module constants are folded into the machine code, imported bindings are read on every use.
+const RWX = ACCESS_READ | ACCESS_WRITE | ACCESS_EXECUTE;
+const WRITE = ACCESS_WRITE;
+const POINTER = ENTRY_TABLE | LEAF_PERMISSIONS;
+const GLOBAL = LEAF_GLOBAL;
+const LEAF = ENTRY_LEAF;
+const ORDER_SHIFT = LEAF_ORDER_SHIFT;
+const MEMTYPE_SHIFT = LEAF_MEMTYPE_SHIFT;
+const SUM = STAGE_PRIVILEGED_USER;
+const PRIVILEGED_USER = LEAF_PRIVILEGED_USER;
 
 /** Low and high word of a mask over `bits` frame bits, from the lowest. */
 function frameMask(bits: number): [number, number] {
@@ -86,6 +105,10 @@ export class RiscvFormat implements PageTableFormat {
   readonly dirtyBit: number = PTE_D;
   /** 1 for the x4 forms. */
   private readonly second: number;
+  /** PTE_G where it counts. */
+  private readonly globalBit: number;
+  /** Access bits that need the whole procedure. */
+  private readonly special: number;
   /** Frame bits of a leaf at each level that must be zero, low and high words. */
   private readonly alignLo: Int32Array;
   private readonly alignHi: Int32Array;
@@ -100,6 +123,8 @@ export class RiscvFormat implements PageTableFormat {
     // An IOVA for Sv32 is a 32-bit address, zero above; the wider forms sign-extend.
     this.signExtended = !secondStage && levels > 2;
     this.second = secondStage ? 1 : 0;
+    this.globalBit = secondStage ? 0 : PTE_G;
+    this.special = secondStage ? ACCESS_REPORT : ACCESS_REPORT | ACCESS_PRIVILEGED;
     this.alignLo = new Int32Array(levels);
     this.alignHi = new Int32Array(levels);
     for (let level = 0; level < levels; level++) {
@@ -108,27 +133,50 @@ export class RiscvFormat implements PageTableFormat {
   }
 
   decode(lo: number, hi: number, level: number, access: number, flags: number): number {
+    // Nearly every entry is a pointer with nothing else set or a leaf that simply serves.
+    if (hi >>> HIGH_FLAGS_SHIFT === 0) {
+      if ((lo & POINTER_MASK) === PTE_V && level !== 0) {
+        return (lo & this.globalBit) === 0 ? POINTER : POINTER | GLOBAL;
+      }
+      if ((access & this.special) === 0) {
+        const needed = LEAF_NEEDED | ((access & RWX) << 1) | ((access & WRITE) << 6);
+        if (
+          (lo & needed) === needed &&
+          (lo & WRITE_ONLY) !== PTE_W &&
+          (lo & (PTE_R | PTE_X)) !== 0 &&
+          (lo & this.alignLo[level]) === 0 &&
+          (hi & this.alignHi[level]) === 0
+        ) {
+          return this.leafBits(lo, hi, level * this.indexBits, flags);
+        }
+      }
+    }
+    return this.examine(lo, hi, level, access, flags);
+  }
+
+  /** The whole procedure, in the specification's order. */
+  examine(lo: number, hi: number, level: number, access: number, flags: number): number {
     if ((lo & PTE_V) === 0) return faultEntry(FAULT_NOT_PRESENT);
-    if ((lo & (PTE_R | PTE_W)) === PTE_W) return faultEntry(FAULT_RESERVED);
+    if ((lo & WRITE_ONLY) === PTE_W) return faultEntry(FAULT_RESERVED);
     const table = (lo & (PTE_R | PTE_X)) === 0;
     if (hi >>> HIGH_FLAGS_SHIFT !== 0 && reservedHigh(hi, level, table, flags)) {
       return faultEntry(FAULT_RESERVED);
     }
     if (table) {
       if (level === 0 || (lo & (PTE_D | PTE_A | PTE_U)) !== 0) return faultEntry(FAULT_RESERVED);
-      const global = this.second === 0 && (lo & PTE_G) !== 0 ? LEAF_GLOBAL : 0;
-      return ENTRY_TABLE | LEAF_PERMISSIONS | global;
+      return (lo & this.globalBit) === 0 ? POINTER : POINTER | GLOBAL;
     }
     if (!this.permits(lo, access, flags)) return faultEntry(FAULT_PERMISSION);
     if ((lo & this.alignLo[level]) !== 0 || (hi & this.alignHi[level]) !== 0) {
       return faultEntry(FAULT_MISALIGNED);
     }
     let order = level * this.indexBits;
-    if (hi < 0) {
+    if ((hi & HIGH_N) !== 0) {
       if ((lo & NAPOT_MASK) !== NAPOT_CODE) return faultEntry(FAULT_RESERVED);
       order = NAPOT_ORDER;
     }
-    return this.leaf(lo, hi, order, access, flags);
+    const bits = this.leafBits(lo, hi, order, flags);
+    return accessedDirty(bits, lo, access, flags);
   }
 
   encodeTable(hi: number, lo: number, out: Int32Array): void {
@@ -166,25 +214,28 @@ export class RiscvFormat implements PageTableFormat {
     return (access & ACCESS_EXECUTE) === 0 && (flags & STAGE_PRIVILEGED_USER) !== 0;
   }
 
-  /** A leaf that permits the access: accessed and dirty rule, then the result. */
-  private leaf(lo: number, hi: number, order: number, access: number, flags: number): number {
-    let bits = ENTRY_LEAF | ((lo & (PTE_R | PTE_W | PTE_X | PTE_U)) << LEAF_SHIFT);
-    if (this.second === 0) {
-      bits |= (lo & PTE_G) << LEAF_SHIFT;
-      if ((lo & PTE_U) !== 0 && (flags & STAGE_PRIVILEGED_USER) !== 0) bits |= LEAF_PRIVILEGED_USER;
-    }
-    bits |= (order << LEAF_ORDER_SHIFT) | (((hi >>> HIGH_PBMT_SHIFT) & 3) << LEAF_MEMTYPE_SHIFT);
-    if ((lo & PTE_D) !== 0) bits |= LEAF_DIRTY;
-    // Only with ACCESS_REPORT may a write come here that the entry does not permit.
-    const needsDirty = (access & ACCESS_WRITE) !== 0 && (lo & (PTE_W | PTE_D)) === PTE_W;
-    if (!needsDirty && (lo & PTE_A) !== 0) return bits;
-    if ((flags & STAGE_HW_AD) !== 0) {
-      if ((lo & PTE_A) === 0) bits |= LEAF_SET_A;
-      return needsDirty ? bits | LEAF_SET_D | LEAF_DIRTY : bits;
-    }
-    if ((access & ACCESS_REPORT) !== 0 && (lo & PTE_A) !== 0) return bits & ~LEAF_W;
-    return faultEntry(FAULT_ACCESSED_DIRTY);
+  /** What a leaf says, whatever the access. */
+  private leafBits(lo: number, hi: number, order: number, flags: number): number {
+    const bits =
+      LEAF |
+      ((lo & (RWXU | this.globalBit)) << LEAF_SHIFT) |
+      (order << ORDER_SHIFT) |
+      (((hi >>> HIGH_PBMT_SHIFT) & 3) << MEMTYPE_SHIFT) |
+      ((lo & PTE_D) << DIRTY_SHIFT);
+    return (flags & SUM) !== 0 && (lo & PTE_U) !== 0 ? bits | PRIVILEGED_USER : bits;
   }
+}
+
+/** The accessed and dirty rule for a leaf that permits the access. */
+function accessedDirty(leaf: number, lo: number, access: number, flags: number): number {
+  // Only with ACCESS_REPORT may a write come here that the entry does not permit.
+  const needsDirty = (access & ACCESS_WRITE) !== 0 && (lo & (PTE_W | PTE_D)) === PTE_W;
+  if (!needsDirty && (lo & PTE_A) !== 0) return leaf;
+  if ((flags & STAGE_HW_AD) !== 0) {
+    const bits = (lo & PTE_A) === 0 ? leaf | LEAF_SET_A : leaf;
+    return needsDirty ? bits | LEAF_SET_D | LEAF_DIRTY : bits;
+  }
+  return faultEntry(FAULT_ACCESSED_DIRTY);
 }
 
 /** Bits above the frame number that an entry must not have. */

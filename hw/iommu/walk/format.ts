@@ -78,8 +78,8 @@ export interface PageTableFormat {
 
   /**
    * Reads one entry for one access. A format whose entries have no dirty bit reports LEAF_DIRTY.
-   * With ACCESS_REPORT a leaf never fails for a missing R, W or X, and LEAF_W is left out where a
-   * clear dirty bit that hardware must not set forbids the write.
+   * With ACCESS_REPORT a leaf never fails for a missing R, W or X; accessed and dirty are as for a
+   * write if ACCESS_WRITE is set and the leaf permits writing.
    * @param lo,hi the entry's words (hi 0 for 4-byte entries), in the walk's byte order already
    * @param level level of the table that the entry is in
    * @param access ACCESS_* bits

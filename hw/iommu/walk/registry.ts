@@ -14,6 +14,8 @@ export class FormatRecord {
   readonly format: PageTableFormat;
   readonly levels: number;
   readonly entryBytes: number;
+  /** log2 of entryBytes. */
+  readonly entryShift: number;
   readonly indexBits: number;
   readonly indexMask: number;
   readonly rootIndexMask: number;
@@ -28,6 +30,7 @@ export class FormatRecord {
     this.format = format;
     this.levels = format.levels;
     this.entryBytes = format.entryBytes;
+    this.entryShift = format.entryBytes === 8 ? 3 : 2;
     this.indexBits = format.indexBits;
     this.indexMask = (1 << format.indexBits) - 1;
     this.rootIndexMask = (1 << (format.indexBits + format.rootExtraBits)) - 1;

@@ -51,11 +51,10 @@ export class Walk {
   keepCaches = 1;
 
   // Position (owned by the walker).
-  /** What the words that `advance` is called with are: a POS_* of walker.ts. */
+  /** What the words that `advance` is called with are: a POS_* of steps.ts. */
   position = 0;
-  /** Levels being read; `level1` is where stage 1 stands while stage 2 serves it. */
+  /** Level where stage 1 stands, also while stage 2 serves it. */
   level1 = 0;
-  level2 = 0;
   /** IMPLICIT_*: for what stage 2 translates. */
   implicit = 0;
   /** Guest page being translated by stage 2 and its byte offset. */
