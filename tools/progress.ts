@@ -44,7 +44,7 @@ export class ProgressLine {
 export function progressText(label: string, progress: Progress, seconds: number): string {
   const { simulated_ps, events, done } = progress;
   const parts = [label, `${time(simulated_ps)} simulated`, share(done)];
-  if (seconds > 0) parts.push(perSecond(events / seconds).replace('/s', 'events/s'));
+  if (seconds > 0) parts.push(perSecond(events / seconds, 'events'));
   if (done > 0.01) parts.push(`${clock((seconds * (1 - done)) / done)} left`);
   return parts.join('  ');
 }

@@ -10,7 +10,8 @@ import { describe, readQuantity } from './quantity.ts';
 type Report = (path: readonly (string | number)[], message: string) => void;
 type Single = number | string | boolean;
 
-const KEYS = ['value', 'tolerance', 'min', 'max', 'within'];
+const FIGURES = ['value', 'min', 'max', 'within'];
+const KEYS = [...FIGURES, 'tolerance'];
 
 /** The mapping of expected figures; comes out as a list. */
 export const expectType: z.ZodType = z
@@ -91,8 +92,8 @@ function readBounds(
     }
   }
   if (wanted.tolerance !== undefined) setTolerance(result, wanted.tolerance, report);
-  if (result.value === undefined && result.min === undefined && result.max === undefined) {
-    report([path], 'expected at least one of value, min, max, within');
+  if (FIGURES.every((key) => wanted[key] === undefined)) {
+    report([path], `expected at least one of ${FIGURES.join(', ')}`);
   }
   return result;
 }

@@ -58,8 +58,8 @@ function safetySection(safety: SafetyFigures, palette: Palette): Section {
 
 function engineSection(engine: EngineFigures): Section {
   const lines = [
-    `${engine.wall_seconds.toFixed(2)} s · ${perSecond(engine.events_per_s).replace('/s', 'events/s')} · ` +
-      `${perSecond(engine.dmas_per_s).replace('/s', 'DMA/s')} · ${count(engine.events)} events`,
+    `${engine.wall_seconds.toFixed(2)} s · ${perSecond(engine.events_per_s, 'events')} · ` +
+      `${perSecond(engine.dmas_per_s, 'DMA')} · ${count(engine.events)} events`,
   ];
   if (engine.threads > 1) {
     lines.push(

@@ -24,16 +24,17 @@ export function share(value: number): string {
   return `${(value * 100).toFixed(1)}%`;
 }
 
-/** Things per second: `12.3 M/s`. */
-export function perSecond(value: number): string {
+/** Things per second: `12.3 M/s`, or with a name `12.3 M events/s`. */
+export function perSecond(value: number, thing = ''): string {
+  const name = thing === '' ? '' : ` ${thing}`;
   for (const [unit, factor] of [
     ['G', 1e9],
     ['M', 1e6],
     ['k', 1e3],
   ] as const) {
-    if (value >= factor) return `${(value / factor).toPrecision(DIGITS)} ${unit}/s`;
+    if (value >= factor) return `${(value / factor).toPrecision(DIGITS)} ${unit}${name}/s`;
   }
-  return `${value.toFixed(0)} /s`;
+  return `${value.toFixed(0)}${name}/s`;
 }
 
 /** A mean or a ratio without unit. */
