@@ -4,6 +4,7 @@
  */
 import { CACHED, type CacheSetting, UNCACHED } from './cache-settings.ts';
 import type { Mismatch } from './mismatch.ts';
+import { QemuRiscvRun } from './qemu-riscv.ts';
 import { RiscvVectorRun } from './riscv-vectors.ts';
 import type { Vector } from './vectors.ts';
 
@@ -39,4 +40,12 @@ const riscvReference: Suite = {
   settings: [UNCACHED, CACHED],
 };
 
-export const SUITES: readonly Suite[] = [riscvReference];
+const qemuRiscv: Suite = {
+  name: 'qemu riscv',
+  recognises: (vector) => isRiscv(vector) && Array.isArray(vector.cfg.ram),
+  optional: (vector) => vector.tags.includes('differs'),
+  run: (vector, setting) => new QemuRiscvRun(vector, setting.create()).run(),
+  settings: [UNCACHED, CACHED],
+};
+
+export const SUITES: readonly Suite[] = [riscvReference, qemuRiscv];
