@@ -2,6 +2,8 @@
  * Units in the state of a capture: memory image and registers loaded, queues at rest. A capture
  * whose architecture or mode is not modelled says so.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { pnHiOf, pnLoOf } from '../../hw/address.ts';
 import type { IommuUnit } from '../../hw/iommu/architecture.ts';
@@ -28,6 +30,9 @@ export interface CaptureUnit {
 
 /** Why a capture cannot be checked yet, or `null`. */
 export function captureSkip(capture: CaptureIdentity): string | null {
+  if (!existsSync(join(capture.folder, 'memory.sparse.gz'))) {
+    return 'sample of a recording, without memory image';
+  }
   switch (capture.architecture) {
     case 'riscv':
       return null;

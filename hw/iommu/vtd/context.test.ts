@@ -1,3 +1,4 @@
+/** Root and context entries of VT-d legacy mode: one condition a test. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ACCESS_WRITE } from '../access.ts';

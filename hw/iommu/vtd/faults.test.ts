@@ -1,3 +1,4 @@
+/** VT-d primary fault logging and event interrupts. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ACCESS_READ, ACCESS_WRITE } from '../access.ts';

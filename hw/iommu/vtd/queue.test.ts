@@ -1,3 +1,4 @@
+/** The VT-d invalidation queue: every descriptor, its reserved bits, errors and recovery. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {

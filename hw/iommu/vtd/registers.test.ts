@@ -1,3 +1,4 @@
+/** Registers of the VT-d unit: masks, latching, register-based invalidation. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Bench, DEVICE, ROOT, request } from './fixture.ts';

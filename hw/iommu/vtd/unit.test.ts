@@ -1,3 +1,4 @@
+/** Checks of the VT-d unit around a walk, and fault reasons of walks. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ACCESS_READ, ACCESS_WRITE } from '../access.ts';
