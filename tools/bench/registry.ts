@@ -1,6 +1,7 @@
 /** The benchmarks of `iommusim bench`, by name. */
 import { holdHeap, holdWheel } from './engine.ts';
 import { benchTraceRead, benchTraceWrite } from './trace.ts';
+import { benchIotlbHit, benchNestedWalk } from './walk.ts';
 
 export interface Benchmark {
   readonly unit: string;
@@ -14,6 +15,8 @@ const EVENTS = 4_000_000;
 /** Many pending events pass few cycles per event: enough for the far ones to come due. */
 const EVENTS_OF_MANY = 16_000_000;
 const TRACE_ROWS = 2_000_000;
+const WALKS = 1_000_000;
+const LOOKUPS = 20_000_000;
 
 export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'engine.hold.1k': {
@@ -35,6 +38,16 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     unit: 'events/s',
     doc: 'The same on a branch-free binary heap over typed arrays, 100,000 events pending.',
     run: () => holdHeap(100_000, EVENTS_OF_MANY),
+  },
+  'walk.nested.functional': {
+    unit: 'walks/s',
+    doc: 'Nested Sv48 over Sv48x4 walks of 24 references, without caches or timing.',
+    run: () => benchNestedWalk(WALKS),
+  },
+  'iotlb.hit.functional': {
+    unit: 'lookups/s',
+    doc: 'IOTLB lookups that hit, permission check and translation included.',
+    run: () => benchIotlbHit(LOOKUPS),
   },
   'trace.write': {
     unit: 'records/s',
