@@ -224,9 +224,10 @@ export function durationFigures(durations: Histogram, clock: Clock): DurationFig
 
 /** Text of an analysis: what the trace holds, then one table per recipe. */
 export function renderAnalysis(analysis: TraceAnalysis): string {
-  const { trace, span_ps: span } = analysis;
+  const { trace } = analysis;
+  const span = formatDuration(analysis.span_ps, 4);
   const parts = [
-    `${analysis.program}, seed ${analysis.seed}: ${trace.rows} records over ${formatDuration(span, 4)}`,
+    `${analysis.program}, seed ${analysis.seed}: ${trace.rows} records over ${span}`,
     ...(trace.reason === null ? [] : [`not complete: ${trace.reason}`]),
     renderKinds(trace),
   ];
