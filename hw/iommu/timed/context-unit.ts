@@ -12,10 +12,10 @@ import {
   ContextFetch,
   type DeviceRequest,
   FETCH_DONE,
-  FETCH_FAULT,
   FETCH_READ,
   FETCH_READ_GUEST,
   type IommuUnit,
+  KEY_DEVICE,
   type TranslationContext,
 } from '../architecture.ts';
 import type { ContextCache } from '../caches/context-cache.ts';
@@ -23,6 +23,10 @@ import { WC_S1_FORMAT } from '../walk/context.ts';
 import { STEP_DONE, STEP_FAULT, STEP_READ, Walk } from '../walk/walk.ts';
 import type { Walker } from '../walk/walker.ts';
 
+/**
+ * Told how a fetch ended: `fault` 0 with the context, or the architecture's fault code with the
+ * device's part of the context as far as it was found.
+ */
 export type ResolvedHandler = (
   txn: number,
   context: TranslationContext | null,
@@ -39,6 +43,8 @@ interface Job {
   /** Page that the second stage gave for the structure being read. */
   hi: number;
   lo: number;
+  /** The device's part of the context, as it was cached when the fetch began. */
+  known: TranslationContext | null;
   /** An invalidation came while the fetch ran: the result serves its waiters, but is not kept. */
   stale: boolean;
 }
@@ -109,6 +115,7 @@ export class ContextUnit {
       walking: false,
       hi: 0,
       lo: 0,
+      known: null,
       stale: false,
     };
     let index = this.jobs.indexOf(null);
@@ -116,6 +123,8 @@ export class ContextUnit {
     this.jobs[index] = job;
     this.started[index] = this.events.now;
     this.statistics.fetches++;
+    job.fetch.parent = this.cache.lookup(request.deviceId, KEY_DEVICE);
+    job.known = job.fetch.parent;
     this.follow(index, job, this.unit.contexts.begin(job.fetch));
   }
 
@@ -221,14 +230,15 @@ export class ContextUnit {
     const { fetch } = job;
     this.jobs[index] = null;
     this.statistics.cycles += this.events.now - this.started[index];
-    let context: TranslationContext | null = null;
-    if (step === FETCH_FAULT) this.statistics.faults++;
-    else if (step === FETCH_DONE) {
-      context = fetch.result;
-      if (!job.stale && context !== null) this.cache.insert(context);
-    }
+    const parent = fetch.parent;
+    if (!job.stale && parent !== null && parent !== job.known) this.cache.insert(parent);
+    const failed = step !== FETCH_DONE;
+    if (failed) this.statistics.faults++;
+    else if (!job.stale && fetch.result !== parent)
+      this.cache.insert(fetch.result as TranslationContext);
     for (const txn of job.waiters) {
-      this.resolved(txn, context, fetch.faultCode, fetch.faultAddress2);
+      if (failed) this.resolved(txn, parent, fetch.faultCode, fetch.faultAddress2);
+      else this.resolved(txn, fetch.result, 0, 0n);
     }
     this.onFinished?.();
   }

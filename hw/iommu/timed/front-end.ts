@@ -60,6 +60,9 @@ import { MissTable } from './miss-table.ts';
 import { FAULT_RECORD } from './records.ts';
 import { ReleaseOrder } from './release-order.ts';
 
+/** `walk.redirected` of a plain translation; above it the address is not for accesses to reuse. */
+const REDIRECT_TRANSLATED = 1;
+
 export class FrontEnd implements TransactionPort {
   readonly log: InvalidationLog = new InvalidationLog();
   readonly misses: MissTable;
@@ -184,8 +187,8 @@ export class FrontEnd implements TransactionPort {
     address2: bigint,
   ): void {
     this.txns.mark(txn, WAIT_CONTEXT, this.events.now);
-    if (context === null) {
-      this.fault(txn, null, fault, address2);
+    if (fault !== 0 || context === null) {
+      this.fault(txn, context, fault, address2);
       return;
     }
     this.translate(txn, context);
@@ -306,7 +309,9 @@ export class FrontEnd implements TransactionPort {
       this.statistics.notFilled++;
       return;
     }
-    this.ports.iotlb.insertWalk(context.tag1, context.tag2, hi, lo, walk, misses.access[miss]);
+    if (walk.redirected > REDIRECT_TRANSLATED) return;
+    walk.order = this.ports.unit.reusableOrder(walk, context);
+    this.ports.iotlb.insertWalk(context.tag1, context.tag2, hi, lo, walk);
   }
 
   private walkFault(txn: number, context: TranslationContext, hi: number, lo: number): void {

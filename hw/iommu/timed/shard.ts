@@ -49,6 +49,8 @@ import { WalkQueue } from './walk-queue.ts';
 /** Levels that the reference statistics distinguish (5 levels and one spare). */
 export const STAT_LEVELS = 6;
 
+const SEEN_WORDS = 5;
+
 export interface ShardOptions {
   readonly slots: number;
   /** Cycles from the shard to the front end. */
@@ -61,6 +63,8 @@ export interface ShardStatistics {
   walks: number;
   faults: number;
   updates: number;
+  /** Walks begun again because the entry to update had changed. */
+  restarts: number;
   invalidations: number;
   /** References by kind (REF_*) and level: row of STAT_LEVELS per kind. */
   references: number[];
@@ -91,6 +95,8 @@ export class WalkShard {
   private readonly arrived: Float64Array;
   private readonly started: Float64Array;
   private readonly asked: Float64Array;
+  /** Last entry read of each stage (page, offset, words): an update must find it unchanged. */
+  private readonly seen: Int32Array;
   private readonly freeSlots: Int32Array;
   private free: number;
 
@@ -108,6 +114,7 @@ export class WalkShard {
     walks: 0,
     faults: 0,
     updates: 0,
+    restarts: 0,
     invalidations: 0,
     references: new Array(4 * STAT_LEVELS).fill(0),
     referenceCycles: new Array(4 * STAT_LEVELS).fill(0),
@@ -142,6 +149,7 @@ export class WalkShard {
     this.arrived = new Float64Array(slots);
     this.started = new Float64Array(slots);
     this.asked = new Float64Array(slots);
+    this.seen = new Int32Array(2 * SEEN_WORDS * slots);
     this.walkEpoch = new Float64Array(slots).fill(Number.POSITIVE_INFINITY);
     this.freeSlots = new Int32Array(slots);
     for (let slot = 0; slot < slots; slot++) {
@@ -242,6 +250,13 @@ export class WalkShard {
     const memory = this.memory;
     const w0 = memory.read32(hi, lo, offset);
     const w1 = walk.readBytes > 4 ? memory.read32(hi, lo, offset + 4) : 0;
+    const seen = this.seen;
+    let at = (2 * slot + (walk.refKind === REF_STAGE1 ? 0 : 1)) * SEEN_WORDS;
+    seen[at++] = hi;
+    seen[at++] = lo;
+    seen[at++] = offset;
+    seen[at++] = w0;
+    seen[at] = w1;
     if (walk.readBytes <= 8) {
       this.follow(slot, this.walker.advance(walk, w0, w1));
       return;
@@ -261,10 +276,35 @@ export class WalkShard {
       this.follow(slot, this.walker.failUpdate(walk, status));
       return;
     }
-    this.memory.or64(readHi, readLo, readOffset, walk.orLo, walk.orHi);
+    const wide = readBytes > 4;
     const w0 = this.memory.read32(readHi, readLo, readOffset);
-    const w1 = readBytes > 4 ? this.memory.read32(readHi, readLo, readOffset + 4) : 0;
-    this.follow(slot, this.walker.advance(walk, w0, w1));
+    const w1 = wide ? this.memory.read32(readHi, readLo, readOffset + 4) : 0;
+    if (!this.unchanged(slot, readHi, readLo, readOffset, w0, w1)) {
+      // Software or another walk changed the entry since it was read: start again.
+      this.statistics.restarts++;
+      this.follow(slot, this.walker.begin(walk));
+      return;
+    }
+    this.memory.or64(readHi, readLo, readOffset, walk.orLo, walk.orHi);
+    this.follow(slot, this.walker.advance(walk, w0 | walk.orLo, w1 | walk.orHi));
+  }
+
+  /** Whether the entry at the address still holds what this walk last read there. */
+  private unchanged(
+    slot: number,
+    hi: number,
+    lo: number,
+    offset: number,
+    w0: number,
+    w1: number,
+  ): boolean {
+    const seen = this.seen;
+    for (let at = 2 * slot * SEEN_WORDS; at < 2 * (slot + 1) * SEEN_WORDS; at += SEEN_WORDS) {
+      if (seen[at] === hi && seen[at + 1] === lo && seen[at + 2] === offset) {
+        return seen[at + 3] === w0 && seen[at + 4] === w1;
+      }
+    }
+    return false;
   }
 
   private countReference(slot: number, walk: Walk, update: number): void {

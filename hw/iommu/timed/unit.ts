@@ -49,9 +49,14 @@ export class TimedIommu {
   flushes = 0;
   /** Told of every interrupt: message-signalled (address known) or wired (vector). */
   onInterrupt: ((vector: number) => void) | null = null;
-  private ready = false;
+  /** False during set-up: commands are then carried out at once, as nothing is cached yet. */
+  private running = false;
+  private readonly words = new Int32Array(16);
+
+  private readonly memory: MemoryPort;
 
   constructor(ports: TimedIommuPorts, options: FrontEndOptions & CommandOptions) {
+    this.memory = ports.memory;
     this.unit = ports.createUnit(this.unitPorts(ports.memory));
     const { partition, memory, timing, contexts, data, probe } = ports;
     const unit = this.unit;
@@ -70,7 +75,6 @@ export class TimedIommu {
       { partition, unit, memory, timing, frontEnd, contexts, contextUnit, data, probe },
       options,
     );
-    this.ready = true;
   }
 
   /** Requests, walks and commands that are still open: zero at rest. */
@@ -92,15 +96,34 @@ export class TimedIommu {
         this.onInterrupt?.(vector);
       },
       doorbell: () => {
-        if (this.ready) this.commandUnit.doorbell();
+        if (this.running) this.commandUnit.doorbell();
       },
       flushAll: () => {
-        if (this.ready) this.flushAll();
+        if (this.running) this.flushAll();
       },
       deviceMessage: () => {
         this.deviceMessages++;
       },
     };
+  }
+
+  /** Carries out the commands of set-up; what follows takes time. */
+  start(): void {
+    this.settle();
+    this.running = true;
+  }
+
+  /** Carries out the commands in the queue at once, while nothing is cached. */
+  settle(): void {
+    const queue = this.unit.commands;
+    const operation = new Operation();
+    while (!this.running && queue.pending()) {
+      for (let i = 0; 4 * i < queue.bytes; i++) {
+        this.words[i] = this.memory.read32(queue.hi, queue.lo, queue.offset + 4 * i);
+      }
+      queue.decode(this.words, operation);
+      queue.complete(operation);
+    }
   }
 
   private flushAll(): void {
