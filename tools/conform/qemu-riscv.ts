@@ -4,19 +4,10 @@
  */
 import { addressOf } from '../../hw/address.ts';
 import { type FunctionalCaches, OUTCOME_FAULT } from '../../hw/iommu/functional.ts';
-import {
-  CQB,
-  CQCSR,
-  CQH,
-  CQT,
-  FQCSR,
-  FQH,
-  FQT,
-  IPSR,
-} from '../../hw/iommu/riscv/registers.ts';
-import { Difference, expectEqual, type Mismatch } from './mismatch.ts';
+import { CQB, CQCSR, CQH, CQT, FQCSR, FQH, FQT, IPSR } from '../../hw/iommu/riscv/registers.ts';
 import { compareMemory } from './memory-changes.ts';
-import { type AccessOperands, requestOf, RiscvMachine } from './riscv-machine.ts';
+import { Difference, expectEqual, type Mismatch } from './mismatch.ts';
+import { type AccessOperands, RiscvMachine, requestOf } from './riscv-machine.ts';
 import { decodeFault, type QueueRecord, RecordQueue } from './riscv-records.ts';
 import { SparseMemory } from './sparse-memory.ts';
 import { forEachDoubleword, hexValue, type Vector, type VectorStep } from './vectors.ts';

@@ -20,7 +20,7 @@ import {
   REDIRECT_MRIF,
 } from '../../hw/iommu/riscv/msi.ts';
 import { expectEqual } from './mismatch.ts';
-import { type AccessOperands, requestOf, type RiscvMachine } from './riscv-machine.ts';
+import { type AccessOperands, type RiscvMachine, requestOf } from './riscv-machine.ts';
 import { hexValue } from './vectors.ts';
 
 const MRIF_MODEL_MASK = (1n << 47n) - 1n;
@@ -70,8 +70,7 @@ function perform(
     fault || outcome.context === null
       ? atsRefusal(request, outcome.code)
       : atsCompletion(request, outcome.context, outcome, operands.cxl !== 0);
-  const status =
-    ats.status === ATS_SUCCESS ? 'ok' : ats.status === ATS_UNSUPPORTED ? 'UR' : 'CA';
+  const status = ats.status === ATS_SUCCESS ? 'ok' : ats.status === ATS_UNSUPPORTED ? 'UR' : 'CA';
   return { status, cause, ats, offset, hit, bypass, result };
 }
 
@@ -89,7 +88,11 @@ function compare(answer: Answer, expected: Values, ignore: ReadonlySet<string>):
   compareTarget(answer, answer.result, expected, ignore);
 }
 
-function compareCompletion(ats: AtsCompletion, expected: Values, ignore: ReadonlySet<string>): void {
+function compareCompletion(
+  ats: AtsCompletion,
+  expected: Values,
+  ignore: ReadonlySet<string>,
+): void {
   const refused = expected.cause !== undefined;
   const fields: readonly (readonly [string, boolean])[] = [
     ['R', ats.read],
@@ -135,7 +138,8 @@ function compareTarget(
   const address = addressOf(page.hi, page.lo, answer.offset);
   expectEqual('pa', hexValue(expected.pa as string) & held, address & held);
   if (expected.size_cls === 'impl') return;
-  if (!answer.hit) expectEqual('size', hexValue(expected.size as string), 4096n << BigInt(page.order));
+  if (!answer.hit)
+    expectEqual('size', hexValue(expected.size as string), 4096n << BigInt(page.order));
   if (answer.ats === null) return;
   expectEqual('S', expected.S, page.order > 0 ? 1 : 0);
   expectEqual('ppn', hexValue(expected.ppn as string), napotPage(page.hi, page.lo, page.order));

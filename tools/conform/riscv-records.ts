@@ -44,7 +44,8 @@ export class RecordQueue {
     const end = this.registers.read(this.queue.tail, 4);
     const records: QueueRecord[] = [];
     // A queue that was switched on again starts at 0 without new records.
-    const first = end < this.tail && end === 0n && !this.wrapped(changes, base, mask) ? end : this.tail;
+    const first =
+      end < this.tail && end === 0n && !this.wrapped(changes, base, mask) ? end : this.tail;
     for (let index = first; index !== end; index = (index + 1n) & mask) {
       const address = ((base >> 10n) << 12n) + index * this.queue.doublewords * 8n;
       const words: bigint[] = [];

@@ -2,13 +2,9 @@
  * Memory for conformance runs: pages made on demand anywhere in 64 bits, ranges that refuse access
  * or hold corrupt data, and a log of the doublewords that a step changed.
  */
-import {
-  MEM_ACCESS_FAULT,
-  MEM_OK,
-  MEM_POISON,
-  type MemoryPort,
-} from '../../hw/memory/port.ts';
+
 import { pageNumber, pageOffsetOf, pnHiOf, pnLoOf } from '../../hw/address.ts';
+import { MEM_ACCESS_FAULT, MEM_OK, MEM_POISON, type MemoryPort } from '../../hw/memory/port.ts';
 
 export type FaultKind = 'access' | 'ro' | 'poison';
 

@@ -7,6 +7,7 @@ import type { Mismatch } from './mismatch.ts';
 import { QemuRiscvRun } from './qemu-riscv.ts';
 import { RiscvVectorRun } from './riscv-vectors.ts';
 import type { Vector } from './vectors.ts';
+import { VtdVectorRun, vtdVectorSkip } from './vtd-vectors.ts';
 
 export interface Suite {
   readonly name: string;
@@ -14,6 +15,8 @@ export interface Suite {
   recognises(vector: Vector): boolean;
   /** Vectors that need not agree (known peculiarities of the model that answered them). */
   optional(vector: Vector): boolean;
+  /** Why a vector cannot be run (architecture or mode not modelled yet), or `null`. */
+  skip?(vector: Vector): string | null;
   /** The first difference under a cache setting, or `null`. */
   run(vector: Vector, setting: CacheSetting): Mismatch | null;
   readonly settings: readonly CacheSetting[];
@@ -48,4 +51,32 @@ const qemuRiscv: Suite = {
   settings: [UNCACHED, CACHED],
 };
 
-export const SUITES: readonly Suite[] = [riscvReference, qemuRiscv];
+const qemuVtd: Suite = {
+  name: 'qemu vtd',
+  recognises: (vector) => typeof vector.cfg.ecap === 'string',
+  // Vectors with peculiarities of that model have ids that end in `q`.
+  optional: (vector) => vector.id.endsWith('q'),
+  skip: vtdVectorSkip,
+  run: (vector, setting) => new VtdVectorRun(vector, setting.create()).run(),
+  settings: [UNCACHED, CACHED],
+};
+
+/** An architecture whose vectors are known but which has no model. */
+function unmodelled(name: string, property: string): Suite {
+  return {
+    name: `qemu ${name}`,
+    recognises: (vector) => property in vector.cfg,
+    optional: () => false,
+    skip: () => `architecture ${name} is not modelled yet`,
+    run: () => null,
+    settings: [],
+  };
+}
+
+export const SUITES: readonly Suite[] = [
+  riscvReference,
+  qemuRiscv,
+  qemuVtd,
+  unmodelled('smmuv3', 'idr'),
+  unmodelled('amdvi', 'ext_features'),
+];

@@ -39,7 +39,10 @@ export async function* readJsonLines(path: string): AsyncGenerator<unknown> {
   const source = path.endsWith('.gz') ? file.pipe(createGunzip()) : file;
   file.on('error', (error) => source.destroy(error));
   let number = 0;
-  for await (const line of createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const line of createInterface({
+    input: source,
+    crlfDelay: Number.POSITIVE_INFINITY,
+  })) {
     number++;
     if (line.trim() === '') continue;
     try {

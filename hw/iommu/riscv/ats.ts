@@ -109,7 +109,8 @@ export function atsCompletion(
     // A device with write permission sets no dirty bit: it needs one that is set already.
     write: (granted & writable) === writable,
     execute:
-      (request.access & ACCESS_EXECUTE) !== 0 && (granted & (LEAF_R | LEAF_X)) === (LEAF_R | LEAF_X),
+      (request.access & ACCESS_EXECUTE) !== 0 &&
+      (granted & (LEAF_R | LEAF_X)) === (LEAF_R | LEAF_X),
     untranslatedOnly: result.redirected === REDIRECT_MRIF,
     global: request.pasid >= 0 && !msi && (result.leaf1 & LEAF_GLOBAL) !== 0,
     privileged: isPrivileged(request),

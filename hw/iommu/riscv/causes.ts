@@ -112,8 +112,7 @@ const TTYP_MESSAGE = 9;
 export function transactionType(kind: number, access: number): number {
   if (kind === REQUEST_ATS) return TTYP_ATS;
   if (kind === REQUEST_PAGE) return TTYP_MESSAGE;
-  const direction =
-    (access & ACCESS_WRITE) !== 0 ? 3 : (access & ACCESS_EXECUTE) !== 0 ? 1 : 2;
+  const direction = (access & ACCESS_WRITE) !== 0 ? 3 : (access & ACCESS_EXECUTE) !== 0 ? 1 : 2;
   return kind === REQUEST_TRANSLATED ? 4 + direction : direction;
 }
 

@@ -4,6 +4,8 @@
  * Device-context", "Process to locate the Process-context"). A machine that asks its driver for
  * one structure at a time.
  */
+
+import { addressOf } from '../../address.ts';
 import { MEM_POISON } from '../../memory/port.ts';
 import { ACCESS_PRIVILEGED } from '../access.ts';
 import {
@@ -24,7 +26,6 @@ import {
   REQUEST_UNTRANSLATED,
   type TranslationContext,
 } from '../architecture.ts';
-import { addressOf } from '../../address.ts';
 import { bareWalkContext } from '../walk/context.ts';
 import { FAULT_ACCESS, FAULT_POISON } from '../walk/format.ts';
 import type { Walk } from '../walk/walk.ts';

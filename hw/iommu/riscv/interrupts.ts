@@ -2,8 +2,9 @@
  * Interrupts of the IOMMU (spec: `ipsr`, `icvec`, `msi_cfg_tbl`): a pending bit per source, sent as
  * a message when it becomes 1, or driving a wire while it is 1.
  */
-import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
+
 import { pageOffsetOf, pnHiOf, pnLoOf } from '../../address.ts';
+import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
 import type { UnitPorts } from '../architecture.ts';
 import { FCTL_BE, FCTL_WSI } from './capabilities.ts';
 import {

@@ -23,11 +23,7 @@ const SUM = 1 << 2;
 const RESERVED = [0xff8, -1, 0, 0x0ffff000] as const;
 
 /** Spec "Process-context configuration checks"; `sxl` is the device context's. */
-export function processMisconfigured(
-  words: Int32Array,
-  sxl: boolean,
-  instance: Instance,
-): boolean {
+export function processMisconfigured(words: Int32Array, sxl: boolean, instance: Instance): boolean {
   for (let i = 0; i < 4; i++) if ((words[i] & RESERVED[i]) !== 0) return true;
   return !firstStageSupported(instance.caps, sxl, words[3] >>> 28);
 }

@@ -4,8 +4,15 @@
  * with effects has a handler; any other write stores the writable bits (WARL).
  */
 import type { RegisterFile } from '../architecture.ts';
-import { type Capabilities, FCTL_BE, FCTL_GXL, FCTL_WSI, IGS_BOTH, IGS_WSI } from './capabilities.ts';
 import type { RiscvIommuSpec } from './capabilities.ts';
+import {
+  type Capabilities,
+  FCTL_BE,
+  FCTL_GXL,
+  FCTL_WSI,
+  IGS_BOTH,
+  IGS_WSI,
+} from './capabilities.ts';
 
 export const CAPABILITIES = 0;
 export const FCTL = 8;

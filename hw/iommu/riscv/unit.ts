@@ -4,8 +4,8 @@
  * (ATS answers, page requests, debug interface). Holds no timing.
  */
 import { addressOf } from '../../address.ts';
-import { AddressLimit } from '../address-limit.ts';
 import { ACCESS_PRIVILEGED } from '../access.ts';
+import { AddressLimit } from '../address-limit.ts';
 import {
   type Architecture,
   type CommandQueue,

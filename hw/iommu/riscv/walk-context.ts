@@ -88,8 +88,7 @@ export function walkContextOf(
   words[WC_TAG2] = device.gscid;
   if (!redirect) return words;
   words[WC_REDIRECT] = 1;
-  words[WC_MSI_FLAGS] =
-    (instance.bigEndian ? MSI_BIG_ENDIAN : 0) | (caps.msiMrif ? MSI_MRIF : 0);
+  words[WC_MSI_FLAGS] = (instance.bigEndian ? MSI_BIG_ENDIAN : 0) | (caps.msiMrif ? MSI_MRIF : 0);
   words[WC_MSI_HI] = device.msiHi;
   words[WC_MSI_LO] = device.msiLo;
   words[WC_MSI_MASK_HI] = device.maskHi;

@@ -6,7 +6,10 @@
 /** Reverses the bytes of a 32-bit word. */
 export function swap32(word: number): number {
   return (
-    ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | ((word >>> 24) & 0xff)
+    ((word & 0xff) << 24) |
+    ((word & 0xff00) << 8) |
+    ((word >>> 8) & 0xff00) |
+    ((word >>> 24) & 0xff)
   );
 }
 
