@@ -122,8 +122,13 @@ export class FunctionalIommu {
       return this.fault(request);
     }
     if (context.mode === CONTEXT_BYPASS) return this.pass(request);
-    if (request.kind !== REQUEST_ATS && this.lookup(request, context)) return outcome;
-    return this.walkFor(request, context);
+    const hit = request.kind !== REQUEST_ATS && this.lookup(request, context);
+    if (!hit && this.walkFor(request, context).kind === OUTCOME_FAULT) return outcome;
+    const refused = this.unit.checkOutput?.(outcome.outHi, outcome.outLo, context) ?? 0;
+    if (refused === 0) return outcome;
+    outcome.code = refused;
+    outcome.address2 = 0n;
+    return this.fault(request);
   }
 
   /**
