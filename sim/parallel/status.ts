@@ -1,0 +1,47 @@
+/**
+ * What each partition says after a window, in one shared array: the cycle of its next event, the
+ * events it has executed, and the cycle it has reached. A partition's row fills two cache lines, so
+ * that threads do not disturb each other. The main thread lowers `next` when it routes a message.
+ */
+import type { Partition } from './partition.ts';
+
+export const STATUS_ROW = 16;
+export const STATUS_NEXT = 0;
+const STATUS_EXECUTED = 1;
+const STATUS_NOW = 2;
+
+export function allocateStatus(partitions: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(partitions * STATUS_ROW * 8);
+}
+
+export class Status {
+  readonly rows: Float64Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.rows = new Float64Array(buffer);
+  }
+
+  update(partition: Partition): void {
+    const row = partition.id * STATUS_ROW;
+    this.rows[row + STATUS_NEXT] = partition.next();
+    this.rows[row + STATUS_EXECUTED] = partition.events.executed;
+    this.rows[row + STATUS_NOW] = partition.events.now;
+  }
+
+  next(id: number): number {
+    return this.rows[id * STATUS_ROW + STATUS_NEXT];
+  }
+
+  executed(id: number): number {
+    return this.rows[id * STATUS_ROW + STATUS_EXECUTED];
+  }
+
+  now(id: number): number {
+    return this.rows[id * STATUS_ROW + STATUS_NOW];
+  }
+
+  /** Nothing will happen here any more. */
+  retire(id: number): void {
+    this.rows[id * STATUS_ROW + STATUS_NEXT] = Number.POSITIVE_INFINITY;
+  }
+}
