@@ -1,6 +1,8 @@
 /** Who wants to know what software has mapped: the safety checker, a recording. */
 
 export interface MappingObserver {
+  /** Pages [first, first + pages) are mapped to the frames from `frame` on, for good. */
+  linear(domain: number, first: number, pages: number, frame: number): void;
   /** Pages are mapped from now on; frames are system physical. */
   mapped(
     domain: number,
