@@ -26,6 +26,7 @@ export function checkScenario(scenario: WrittenScenario): Finding[] {
     ...scenario.domains.flatMap((domain, i) => checkDomain(scenario, domain, ['domains', i])),
     ...checkDevices(scenario),
     ...checkRun(scenario),
+    ...checkRecording(scenario),
   ];
 }
 
@@ -157,5 +158,25 @@ function checkRun({ run, devices }: WrittenScenario): Finding[] {
     findings.push({ path: ['run', 'warmup'], message: 'expected less than run.for' });
   }
   if (devices.length === 0) findings.push({ path: ['devices'], message: 'expected a device' });
+  return findings;
+}
+
+/** A recording and the devices that it names belong together. */
+function checkRecording({ recording, devices }: WrittenScenario): Finding[] {
+  const findings: Finding[] = [];
+  const recorded = devices.some(({ master }) => master.kind === 'recorded');
+  if (recorded !== (recording.folder !== '')) {
+    const message = recorded
+      ? 'expected a capture folder: a device has master.kind recorded'
+      : 'no device has master.kind recorded';
+    findings.push({ path: ['recording', 'folder'], message });
+  }
+  for (const [i, { master }] of devices.entries()) {
+    if (master.kind !== 'recorded' || /^[\da-f]{2}:[01][\da-f]\.[0-7]$/i.test(master.requester)) {
+      continue;
+    }
+    const message = `expected bus:device.function like 01:00.0; got "${master.requester}"`;
+    findings.push({ path: ['devices', i, 'master', 'requester'], message });
+  }
   return findings;
 }

@@ -4,13 +4,16 @@
  * header of a trace and is enough to run the scenario again.
  */
 import type { PatternSpec } from '../../hw/dma/spec.ts';
+import type { HostSpec } from '../../hw/host/spec.ts';
 import type { LinkSpec } from '../../hw/pcie/spec.ts';
 import type { Values } from '../../sim/spec.ts';
 import type { Expectation } from '../expect.ts';
 import type { ResolvedIommu } from './iommu.ts';
-import type { DomainSpec, RunSpec, ScenarioSpec } from './specs.ts';
+import type { DomainSpec, RecordedSpec, RecordingSpec, RunSpec, ScenarioSpec } from './specs.ts';
 
-export type ResolvedMaster = { readonly kind: 'pattern' } & Values<PatternSpec>;
+export type ResolvedMaster =
+  | ({ readonly kind: 'pattern' } & Values<PatternSpec>)
+  | ({ readonly kind: 'recorded' } & Values<RecordedSpec>);
 
 export interface ResolvedDevice {
   readonly name: string;
@@ -25,6 +28,8 @@ export type ResolvedDomain = Values<DomainSpec> & { readonly name: string };
 export interface ResolvedScenario extends Values<ScenarioSpec> {
   readonly run: Values<RunSpec>;
   readonly iommu: ResolvedIommu;
+  readonly host: Values<HostSpec>;
+  readonly recording: Values<RecordingSpec>;
   readonly domains: readonly ResolvedDomain[];
   readonly devices: readonly ResolvedDevice[];
   readonly expect: readonly Expectation[];

@@ -1,6 +1,7 @@
 /** The schema of a scenario file: the sections, assembled from the parameter declarations. */
 import { z } from 'zod';
 import { patternSpec } from '../../hw/dma/spec.ts';
+import { hostSpec } from '../../hw/host/spec.ts';
 import { linkSpec } from '../../hw/pcie/spec.ts';
 import type { Spec } from '../../sim/spec.ts';
 import { didYouMean } from '../nearest.ts';
@@ -8,11 +9,20 @@ import { expectType } from './expectation.ts';
 import { iommuType } from './iommu.ts';
 import { optionalSection, paramType, requiredType, section, specShape } from './param.ts';
 import { describe } from './quantity.ts';
-import { countParam, domainSpec, nameParam, runSpec, scenarioSpec } from './specs.ts';
+import {
+  countParam,
+  domainSpec,
+  nameParam,
+  recordedSpec,
+  recordingSpec,
+  runSpec,
+  scenarioSpec,
+} from './specs.ts';
 
 /** Kinds of DMA masters with their parameters. */
 export const MASTERS: Readonly<Record<string, { readonly spec: Spec; readonly doc: string }>> = {
   pattern: { spec: patternSpec, doc: 'Generates addresses by a pattern.' },
+  recorded: { spec: recordedSpec, doc: 'Issues the DMAs of a device in the recording.' },
 };
 
 const KINDS = Object.keys(MASTERS);
@@ -61,6 +71,8 @@ export const scenarioType: z.ZodType = section(
     ...specShape(scenarioSpec),
     run: optionalSection(specShape(runSpec), 'When the run ends; whichever comes first.'),
     iommu: iommuType,
+    host: optionalSection(specShape(hostSpec), 'Cores and what software costs on them.'),
+    recording: optionalSection(specShape(recordingSpec), 'A recording of a real kernel, to play.'),
     domains: listOf(domainType, 'Address spaces.'),
     devices: listOf(deviceType, 'Devices.'),
     expect: expectType,

@@ -2,7 +2,17 @@
  * Parameters that belong to a scenario as a whole: the run, domains, devices, and what a RISC-V
  * unit is built with. Parameters of hardware units are declared beside the units.
  */
-import { choice, count, duration, flag, frequency, type Param, text } from '../../sim/spec.ts';
+import { MAPPING_POLICIES, type MappingPolicyKind } from '../../hw/host/spec.ts';
+import {
+  bytes,
+  choice,
+  count,
+  duration,
+  flag,
+  frequency,
+  type Param,
+  text,
+} from '../../sim/spec.ts';
 
 export type ScenarioSpec = {
   readonly name: Param<string>;
@@ -27,6 +37,27 @@ export const runSpec: RunSpec = {
   for: duration('3ms', 'Simulated time after which the run ends.', { min: 1 }),
   max_dmas: count(0, 'Completed DMAs after which the run ends; 0 = no such limit.', { min: 0 }),
   warmup: duration('0ns', 'Time at the start that figures leave out.'),
+};
+
+export type RecordingSpec = {
+  readonly folder: Param<string>;
+  readonly max_events: Param<number>;
+  readonly outstanding: Param<number>;
+  readonly keep_gaps: Param<boolean>;
+};
+
+export const recordingSpec: RecordingSpec = {
+  folder: text('', 'Capture folder to play, relative to the file that names it; empty = none.'),
+  max_events: count(0, 'Events of the recording to play; 0 = all.'),
+  outstanding: count(32, 'Most recorded DMAs in flight.', { min: 1, max: 65_536 }),
+  keep_gaps: flag(false, 'Keep the recorded time between DMAs; false: as soon as there is room.'),
+};
+
+/** A device whose DMAs come from the recording. */
+export type RecordedSpec = { readonly requester: Param<string> };
+
+export const recordedSpec: RecordedSpec = {
+  requester: text('', 'The device in the recording, as bus:device.function in hexadecimal.'),
 };
 
 /** How a domain translates. */
@@ -58,11 +89,21 @@ export const AUTO_FORMATS = {
   vtd: { stage1: 'auto', stage2: 'SS4' },
 } as const;
 
+const PAGES = ['4KiB', '2MiB', '1GiB'] as const;
+type Page = (typeof PAGES)[number];
+
+export const PAGE_SIZES = ['4KiB', '2MiB', '1GiB'] as const;
+export type PageSize = (typeof PAGE_SIZES)[number];
+
 export type DomainSpec = {
+  readonly policy: Param<MappingPolicyKind>;
+  readonly page: Param<Page>;
+  readonly guest_memory: Param<number>;
+  readonly address_bits: Param<number>;
   readonly translation: Param<(typeof TRANSLATIONS)[number]>;
   readonly stage1: Param<Stage1>;
   readonly stage2: Param<Stage2>;
-  readonly stage2_page: Param<'4KiB' | '2MiB' | '1GiB'>;
+  readonly stage2_page: Param<Page>;
 };
 
 export const domainSpec: DomainSpec = {
@@ -73,11 +114,18 @@ export const domainSpec: DomainSpec = {
   ),
   stage1: choice('auto', STAGE1, 'Format of the first-stage table; auto = Sv48.'),
   stage2: choice('auto', STAGE2, 'Format of the second-stage table; auto = Sv48x4 or SS4.'),
-  stage2_page: choice(
-    '4KiB',
-    ['4KiB', '2MiB', '1GiB'],
-    'Page size with which the host maps a guest (nested).',
+  stage2_page: choice('4KiB', PAGES, 'Page size with which the host maps a guest (nested).'),
+  guest_memory: bytes('64MiB', 'Memory of the guest (nested).', { min: 2 ** 20, max: 2 ** 46 }),
+  policy: choice(
+    'static',
+    MAPPING_POLICIES,
+    'What the DMA API does: no mapping, map once, unmap with a flush at once, or flush later.',
   ),
+  page: choice('4KiB', PAGES, 'Largest page that map uses where addresses allow it.'),
+  address_bits: count(32, 'Width of the input addresses that are handed out.', {
+    min: 24,
+    max: 57,
+  }),
 };
 
 export type RiscvSpec = {
