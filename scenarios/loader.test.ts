@@ -179,7 +179,8 @@ test('--set overrides, by index or by name, and wins over the file', () => {
   const scenario = resolveText(`seed: 3\n${SMALL}`, set);
   assert.is(scenario.seed, 9);
   assert.is(scenario.devices[0].link.rate, 100e9);
-  assert.is(scenario.devices[0].master.size, 128);
+  const { master } = scenario.devices[0];
+  assert.is(master.kind === 'pattern' && master.size, 128);
 });
 
 test('an error in an override names the override', () => {
@@ -194,6 +195,30 @@ test('an override without a value, or into something without keys, is an error',
   assert.is(onlyProblem(SMALL, ['seed']), '--set seed: expected key.path=value');
   assert.match(onlyProblem(`seed: 1\n${SMALL}`, ['seed.x=1']), '"seed" is the single value 1');
   assert.match(onlyProblem(SMALL, ['devices.nik.domain=x']), 'no item "nik" in "devices"');
+});
+
+const RECORDED = `
+recording: { folder: data/linux }
+domains: [{ name: kernel, translation: stage2 }]
+devices: [{ name: nvme, domain: kernel, master: { kind: recorded, requester: '01:00.0' } }]
+`;
+
+test('a recording is found beside the file that names it, or from the current folder', () => {
+  const files = memoryFiles({ 'folder/a.yaml': RECORDED });
+  const folderOf = (set: readonly string[]): string =>
+    loadScenario('folder/a.yaml', { set, files }).points[0].scenario.recording.folder;
+  assert.is(folderOf([]), 'folder/data/linux');
+  assert.is(folderOf(['recording.folder=../captures/x']), '../captures/x');
+});
+
+test('a recorded device needs a recording, and a recording a device', () => {
+  const without = onlyProblem(RECORDED.replace(/recording: .*/, ''));
+  assert.match(without, 'recording.folder: expected a capture folder');
+  assert.match(
+    onlyProblem(`recording: { folder: x }${SMALL}`),
+    'no device has master.kind recorded',
+  );
+  assert.match(onlyProblem(RECORDED.replace('01:00.0', '1:0')), 'expected bus:device.function');
 });
 
 test('--seed is an override like any other', () => {

@@ -2,6 +2,7 @@
  * From a scenario file to resolved scenarios: read, merge what it extends, apply overrides, expand
  * the sweep, validate. Every error names the place in the text that caused it.
  */
+import { dirname, isAbsolute, join } from 'node:path';
 import type { z } from 'zod';
 import { diskFiles, type Files, loadMerged } from './extends.ts';
 import { didYouMean } from './nearest.ts';
@@ -107,8 +108,15 @@ function resolveTree(root: MapNode, file: string): ResolvedScenario {
   const written = parsed.data as WrittenScenario;
   const faults = checkScenario(written).map(({ path, message }) => problemAt(root, path, message));
   if (faults.length > 0) throw new ScenarioError(inOrder(faults));
-  const named = written.name === '' ? { ...written, name: stem(file) } : written;
-  return expandReplicas(named);
+  const name = written.name === '' ? stem(file) : written.name;
+  const folder = recordingFolder(root, written.recording.folder);
+  return expandReplicas({ ...written, name, recording: { ...written.recording, folder } });
+}
+
+/** A folder in a file is relative to that file, one on the command line to the current folder. */
+function recordingFolder(root: MapNode, folder: string): string {
+  const { file, line } = locate(root, ['recording', 'folder'], 'value');
+  return folder === '' || line === 0 || isAbsolute(folder) ? folder : join(dirname(file), folder);
 }
 
 function stem(file: string): string {

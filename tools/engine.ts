@@ -4,11 +4,7 @@
  */
 import type { ExplainWalk, RunScenario } from '../scenarios/run-api.ts';
 import type { BenchResults } from './bench/harness.ts';
-
-export interface ConformTotals {
-  readonly passed: number;
-  readonly failed: number;
-}
+import type { ConformTotals } from './conform/conform.ts';
 
 export interface Engine {
   readonly run: RunScenario;
