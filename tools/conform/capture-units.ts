@@ -24,8 +24,8 @@ const HOST_ADDRESS_BITS = 48;
 export interface CaptureUnit {
   readonly unit: IommuUnit;
   readonly iommu: FunctionalIommu;
-  /** Domain of a cached context, as `expected.jsonl` numbers it. */
-  readonly domainTag: 'tag1' | 'tag2';
+  /** Bits of a fault code that hold the architected reason. */
+  readonly reasonMask: number;
 }
 
 /** Why a capture cannot be checked yet, or `null`. */
@@ -70,7 +70,7 @@ function vtdUnit(
     caches,
   );
   machine.unit.registers.restore(window.words);
-  return { unit: machine.unit, iommu: machine.iommu, domainTag: 'tag2' };
+  return { unit: machine.unit, iommu: machine.iommu, reasonMask: 0xff };
 }
 
 /** The command queue stays off: its commands were executed before the image was taken. */
@@ -92,7 +92,7 @@ function riscvUnit(
     caches,
   );
   machine.unit.registers.write(DDTP, 8, quad(window, DDTP));
-  return { unit: machine.unit, iommu: machine.iommu, domainTag: 'tag1' };
+  return { unit: machine.unit, iommu: machine.iommu, reasonMask: 0xfff };
 }
 
 function loadImage(folder: string): SparseMemory {

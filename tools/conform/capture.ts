@@ -23,9 +23,6 @@ import {
 import { type CaptureUnit, captureSkip, captureUnit } from './capture-units.ts';
 import { Difference, expectEqual } from './mismatch.ts';
 
-/** Fault codes carry a mark that nothing was recorded above these bits. */
-const CODE_MASK = 0xff;
-
 export interface CaptureTotals {
   readonly passed: number;
   readonly failed: number;
@@ -133,7 +130,7 @@ class CaptureCheck {
     const outcome = this.#translate(row.sid, row.pasid, row.iova, row.access === 'w');
     expectEqual('status', 'fault', outcome.kind === OUTCOME_FAULT ? 'fault' : 'ok');
     if (row.reasonNow && row.fault >= 0) {
-      expectEqual('fault', row.fault, outcome.code & CODE_MASK);
+      expectEqual('fault', row.fault, outcome.code & this.#of.reasonMask);
     }
   }
 
@@ -142,7 +139,7 @@ class CaptureCheck {
     expectEqual(write ? 'pa (write)' : 'pa (read)', row.pa, output(outcome, row.iova));
     if (row.pageSize !== 0) expectEqual('page_size', row.pageSize, pageSize(outcome));
     if (row.domain >= 0) {
-      expectEqual('domain', row.domain, outcome.context?.[this.#of.domainTag]);
+      expectEqual('domain', row.domain, domainOf(outcome));
     }
   }
 
@@ -184,6 +181,12 @@ class CaptureCheck {
 function output(outcome: Outcome, iova: bigint): bigint | string {
   if (outcome.kind === OUTCOME_FAULT) return `fault ${outcome.code}`;
   return addressOf(outcome.outHi, outcome.outLo, pageOffsetOf(iova));
+}
+
+/** The tag of the first stage where there is one, else that of the second. */
+function domainOf({ context }: Outcome): number {
+  if (context === null) return -1;
+  return context.tag1 >= 0 ? context.tag1 : context.tag2;
 }
 
 function pageSize(outcome: Outcome): number {

@@ -34,7 +34,6 @@ export function recordFault(
   const base = state.features.faultOffset + state.nextFault * R.FRCD_BYTES;
   if ((get32(state, base + 12) & R.FRCD_F) !== 0) {
     put32(state, R.FSTS, status | R.FSTS_PFO);
-    raiseFaultEvent(state, ports, status);
     return;
   }
   writeRecord(state, base, request, reason);

@@ -5,6 +5,7 @@
 import { pageNumber } from '../../address.ts';
 import { ACCESS_WRITE } from '../access.ts';
 import {
+  type Architecture,
   CONTEXT_BYPASS,
   type DeviceRequest,
   type FaultReport,
@@ -26,11 +27,14 @@ import { formatOf } from '../walk/registry.ts';
 import type { Walk } from '../walk/walk.ts';
 import { allowsKind, VtdContexts } from './context.ts';
 import { inInterruptRange, isInterruptMessage, isProtected, recordFault } from './faults.ts';
+import { VTD_FORMATS } from './formats.ts';
 import * as R from './layout.ts';
 import { VtdQueue } from './queue.ts';
 import { VtdRegisters } from './registers.ts';
 import type { VtdIdentity } from './spec.ts';
 import { enabled, type VtdState, vtdState } from './state.ts';
+
+export const VTD: Architecture = { name: 'vtd', formats: VTD_FORMATS };
 
 export class VtdUnit implements IommuUnit {
   readonly state: VtdState;
