@@ -141,13 +141,15 @@ export class DmaAccounting {
 
   private addWaits(txn: number, device: number, latency: number): void {
     const waits = this.txns.waits;
+    const totals = this.waits;
     const from = txn * WAIT_COUNT;
     const to = device * WAIT_COUNT;
     let sum = 0;
     for (let reason = 0; reason < WAIT_COUNT; reason++) {
       const cycles = waits[from + reason];
+      if (cycles === 0) continue;
       sum += cycles;
-      this.waits[to + reason] += cycles;
+      totals[to + reason] += cycles;
     }
     if (sum !== latency) {
       throw new InternalError(

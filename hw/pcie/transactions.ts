@@ -111,7 +111,10 @@ export class Transactions {
     this.pasid[txn] = -1;
     this.status[txn] = TXN_OK;
     this.outcome[txn] = 0;
-    this.waits.fill(0, txn * WAIT_COUNT, (txn + 1) * WAIT_COUNT);
+    // A call of fill() costs more than these few stores.
+    const waits = this.waits;
+    const from = txn * WAIT_COUNT;
+    for (let i = 0; i < WAIT_COUNT; i++) waits[from + i] = 0;
     this.inFlight++;
     return txn;
   }

@@ -16,15 +16,13 @@ export class Gauge {
   max = 0;
   private area = 0;
   private since = 0;
-  private cycles = 0;
 
   /** Raises or lowers the level at cycle `now`. */
   add(now: number, change: number): void {
-    const elapsed = now - this.since;
-    this.area += this.level * elapsed;
-    this.cycles += elapsed;
+    const before = this.level;
+    const level = before + change;
+    this.area += before * (now - this.since);
     this.since = now;
-    const level = this.level + change;
     this.level = level;
     if (level > this.max) this.max = level;
   }
@@ -33,10 +31,10 @@ export class Gauge {
     this.add(now, level - this.level);
   }
 
-  /** What was observed up to cycle `now`. */
+  /** What was observed from cycle 0 up to `now`. */
   plain(now: number): GaugePlain {
     this.add(now, 0);
-    return { area: this.area, cycles: this.cycles, max: this.max };
+    return { area: this.area, cycles: now, max: this.max };
   }
 }
 

@@ -1,0 +1,436 @@
+/**
+ * A network adapter with several queue pairs. Receive: packets arrive at line rate, wait in on-chip
+ * memory (or are dropped), go by DMA writes into the buffers of descriptors fetched in batches, and
+ * are completed by an entry written behind the payload. Transmit: descriptors are fetched, payload
+ * is read, the packet leaves at line rate, an entry says so. A moderated interrupt per queue pair
+ * tells the driver.
+ */
+import { CounterSet } from '../../sim/stats/counters.ts';
+import { Bandwidth } from '../../sim/resources/bandwidth.ts';
+import { Fifo } from '../../sim/resources/fifo.ts';
+import type { RandomStream } from '../../sim/random/stream.ts';
+import type { EventQueue } from '../../sim/time/event-queue.ts';
+import { PHASE_UNIT } from '../../sim/time/event-queue.ts';
+import { ACCESS_READ, ACCESS_WRITE } from '../iommu/access.ts';
+import type { MemoryPort } from '../memory/port.ts';
+import type { TransactionPort, Transactions } from '../pcie/transactions.ts';
+import type { DmaSurroundings } from './dma-port.ts';
+import { DmaJobs, type JobOwner } from './nic-jobs.ts';
+import {
+  COMPLETION_ERROR,
+  COMPLETION_OK,
+  RING_ENTRY_BYTES,
+  RING_ENTRY_SHIFT,
+  RING_PAGE_ENTRIES,
+  SIDE_RECEIVE,
+  SIDE_TRANSMIT,
+} from './nic-layout.ts';
+import { NicQueue, type RingAddresses } from './nic-queue.ts';
+import type { NicOptions } from './nic-spec.ts';
+
+/** The host side of a NIC's interrupts. */
+export interface NicHost {
+  interrupt(queue: number): void;
+}
+
+/** Preamble, start delimiter, frame check and gap: on the wire, not in memory (IEEE 802.3). */
+const WIRE_OVERHEAD_BYTES = 24;
+const SMALL_PACKET = 64;
+const MEDIUM_PACKET = 576;
+/** The usual internet mix: 7 small, 4 medium and 1 full packet of 12. */
+const MIX_PARTS = 12;
+const MIX_SMALL = 7;
+const MIX_MEDIUM = 11;
+
+// Kinds of DMA jobs.
+const JOB_FETCH = 0;
+const JOB_PAYLOAD = 1;
+const JOB_COMPLETION = 2;
+
+export const NIC_COUNTERS = [
+  'received',
+  'received-bytes',
+  'dropped',
+  'dropped-bytes',
+  'sent',
+  'sent-bytes',
+  'errors',
+  'interrupts',
+  'fetches',
+] as const;
+const COUNT_RECEIVED = 0;
+const COUNT_RECEIVED_BYTES = 1;
+const COUNT_DROPPED = 2;
+const COUNT_DROPPED_BYTES = 3;
+const COUNT_SENT = 4;
+const COUNT_SENT_BYTES = 5;
+const COUNT_ERRORS = 6;
+const COUNT_INTERRUPTS = 7;
+const COUNT_FETCHES = 8;
+
+export class Nic implements TransactionPort, JobOwner {
+  readonly counters: CounterSet = new CounterSet(NIC_COUNTERS);
+  readonly reads: DmaJobs;
+  readonly writes: DmaJobs;
+  private readonly events: EventQueue;
+  private readonly txns: Transactions;
+  private readonly memory: MemoryPort;
+  private readonly options: NicOptions;
+  private readonly random: RandomStream;
+  private host: NicHost | null = null;
+  /** Receive sides first, then transmit sides. */
+  private readonly sides: readonly NicQueue[];
+  /** Sizes of arrived packets that wait for a buffer, by queue. */
+  private readonly arrived: readonly Fifo[];
+  private readonly wireIn: Bandwidth | null;
+  private readonly wireOut: Bandwidth | null;
+  private buffered = 0;
+  private nextQueue = 0;
+  private nextBytes = 0;
+  private stopped = false;
+  /** Interrupt of a queue pair is wanted; or on its way. */
+  private readonly armed: Uint8Array;
+  private readonly raised: Uint8Array;
+  private readonly onArrival: number;
+  private readonly onSent: number;
+  private readonly onInterrupt: number;
+  // Packets in progress, by slot.
+  private readonly side: Int32Array;
+  private readonly bytes: Int32Array;
+  private readonly descriptor: Int32Array;
+  private readonly parts: Int32Array;
+  private readonly failed: Uint8Array;
+  private readonly pass: Int32Array;
+  private readonly outHi: Int32Array;
+  private readonly outLo: Int32Array;
+  private readonly outOffset: Int32Array;
+  private readonly nextFree: Int32Array;
+  private firstFree = 0;
+
+  constructor(
+    around: DmaSurroundings,
+    memory: MemoryPort,
+    device: number,
+    options: NicOptions,
+    random: RandomStream,
+  ) {
+    const { events } = around;
+    const packets = 2 * (options.reads + options.writes) + options.queues * 4;
+    const column = (): Int32Array => new Int32Array(packets);
+    this.events = events;
+    this.txns = around.txns;
+    this.memory = memory;
+    this.options = options;
+    this.random = random;
+    const jobs = packets * 2 + options.queues * 2;
+    this.reads = new DmaJobs(around, this, device, ACCESS_READ, options.reads, jobs);
+    this.writes = new DmaJobs(around, this, device, ACCESS_WRITE, options.writes, jobs);
+    const side = (entries: number) => (_: unknown, i: number) => new NicQueue(i, entries);
+    const count = { length: options.queues };
+    this.sides = [
+      ...Array.from(count, side(options.receiveRing)),
+      ...Array.from(count, side(options.transmitRing)),
+    ];
+    const waiting = Math.max(1, Math.ceil(options.receiveBuffer / SMALL_PACKET));
+    this.arrived = Array.from(count, () => new Fifo(waiting));
+    this.wireIn = options.receive === null ? null : new Bandwidth(options.receive);
+    this.wireOut = options.transmit === null ? null : new Bandwidth(options.transmit);
+    this.armed = new Uint8Array(options.queues);
+    this.raised = new Uint8Array(options.queues);
+    this.side = column();
+    this.bytes = column();
+    this.descriptor = column();
+    this.parts = column();
+    this.failed = new Uint8Array(packets);
+    this.pass = column();
+    this.outHi = column();
+    this.outLo = column();
+    this.outOffset = column();
+    this.nextFree = column();
+    for (let i = 0; i < packets; i++) this.nextFree[i] = i + 1;
+    this.nextFree[packets - 1] = -1;
+    this.onArrival = events.register(PHASE_UNIT, 'nic-arrival', () => this.arrive());
+    this.onSent = events.register(PHASE_UNIT, 'nic-sent', (slot) => this.sent(slot));
+    this.onInterrupt = events.register(PHASE_UNIT, 'nic-interrupt', (queue) => this.signal(queue));
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Registers, as the driver sees them.
+
+  connect(host: NicHost): void {
+    this.host = host;
+  }
+
+  setRings(queue: number, side: number, addresses: RingAddresses): void {
+    const ring = this.sideOf(queue, side);
+    ring.descriptorPage = addresses.descriptors;
+    ring.completionPage = addresses.completions;
+  }
+
+  /** The link is up: packets arrive from now or from the start cycle on. */
+  start(): void {
+    if (this.wireIn === null) return;
+    const wait = Math.max(0, this.options.startCycle - this.events.now);
+    this.nextBytes = this.drawBytes();
+    this.events.after(wait + this.wireTime(this.wireIn, wait), this.onArrival, 0, 0);
+  }
+
+  /** Doorbell: descriptors posted so far, as an absolute count. */
+  doorbell(queue: number, side: number, posted: number): void {
+    const ring = this.sideOf(queue, side);
+    ring.posted = posted;
+    this.fetch(ring);
+  }
+
+  /** Wants an interrupt for completions beyond those of each side that the driver has seen. */
+  arm(queue: number, seenReceive: number, seenTransmit: number): void {
+    this.armed[queue] = 1;
+    const received = this.sideOf(queue, SIDE_RECEIVE).completed;
+    const sent = this.sideOf(queue, SIDE_TRANSMIT).completed;
+    if (received !== seenReceive || sent !== seenTransmit) this.raise(queue);
+  }
+
+  // -------------------------------------------------------------------------------------------
+
+  accept(txn: number): void {
+    const engine = (this.txns.access[txn] & ACCESS_WRITE) !== 0 ? this.writes : this.reads;
+    engine.accept(txn);
+  }
+
+  jobDone(kind: number, a: number, b: number, failed: boolean, txn: number): void {
+    if (kind === JOB_FETCH) {
+      this.fetched(this.sides[a], b, failed, txn);
+      return;
+    }
+    if (failed) this.failed[a] = 1;
+    if (kind === JOB_COMPLETION) {
+      this.outHi[a] = this.txns.outHi[txn];
+      this.outLo[a] = this.txns.outLo[txn];
+      this.outOffset[a] = this.txns.offset[txn];
+    }
+    const received = this.side[a] < this.options.queues;
+    if (kind === JOB_PAYLOAD && !received) this.send(a);
+    else {
+      if (kind === JOB_PAYLOAD) this.buffered -= this.bytes[a];
+      if (--this.parts[a] === 0) this.complete(a, kind === JOB_COMPLETION && failed);
+    }
+  }
+
+  /** Packets in on-chip memory and in progress, for a dump of a run that stands still. */
+  describe(): string {
+    const waiting = this.arrived.map((fifo) => fifo.length).join(' ');
+    const broken = this.sides.filter((ring) => ring.broken).length;
+    return `nic: ${this.buffered} bytes buffered, packets waiting by queue ${waiting}, ${broken} queues broken`;
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Descriptors
+
+  private sideOf(queue: number, side: number): NicQueue {
+    return this.sides[side * this.options.queues + queue];
+  }
+
+  /** Fetches more when the stock runs low. One fetch of a queue at a time keeps them in order. */
+  private fetch(ring: NicQueue): void {
+    const { fetchBatch } = this.options;
+    if (ring.fetching || ring.broken || ring.requested - ring.used >= fetchBatch) return;
+    const count = ring.fetchable(fetchBatch);
+    if (count === 0) return;
+    const place = ring.requested & ring.mask;
+    ring.fetching = true;
+    ring.requested += count;
+    this.counters.add(COUNT_FETCHES, 1);
+    this.reads.start(
+      JOB_FETCH,
+      this.sides.indexOf(ring),
+      count,
+      NicQueue.pageHi(ring.descriptorPage, place),
+      NicQueue.pageLo(ring.descriptorPage, place),
+      (place & (RING_PAGE_ENTRIES - 1)) << RING_ENTRY_SHIFT,
+      count << RING_ENTRY_SHIFT,
+    );
+  }
+
+  private fetched(ring: NicQueue, count: number, failed: boolean, txn: number): void {
+    const { txns } = this;
+    ring.fetching = false;
+    if (failed) {
+      ring.broken = true;
+      this.counters.add(COUNT_ERRORS, 1);
+      return;
+    }
+    ring.take(this.memory, txns.outHi[txn], txns.outLo[txn], txns.offset[txn], count);
+    this.advance(ring);
+  }
+
+  /** Puts descriptors that are here to use. */
+  private advance(ring: NicQueue): void {
+    const index = this.sides.indexOf(ring);
+    if (index < this.options.queues) this.deliver(ring, index);
+    else this.readPackets(ring, index);
+    this.fetch(ring);
+  }
+
+  private takeSlot(side: number, bytes: number, descriptor: number, parts: number): number {
+    const slot = this.firstFree;
+    this.firstFree = this.nextFree[slot];
+    this.side[slot] = side;
+    this.bytes[slot] = bytes;
+    this.descriptor[slot] = descriptor;
+    this.parts[slot] = parts;
+    this.failed[slot] = 0;
+    return slot;
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Receive
+
+  private arrive(): void {
+    const { now } = this.events;
+    const bytes = this.nextBytes;
+    const queue = this.nextQueue;
+    this.nextQueue = queue + 1 === this.options.queues ? 0 : queue + 1;
+    if (this.buffered + bytes > this.options.receiveBuffer) {
+      this.counters.add(COUNT_DROPPED, 1);
+      this.counters.add(COUNT_DROPPED_BYTES, bytes);
+    } else {
+      this.buffered += bytes;
+      this.arrived[queue].push(now, bytes);
+      this.deliver(this.sides[queue], queue);
+    }
+    this.nextBytes = this.drawBytes();
+    const wait = this.wireTime(this.wireIn as Bandwidth, 0);
+    if (now + wait < this.options.stopCycle) this.events.after(wait, this.onArrival, 0, 0);
+    else this.stopped = true;
+  }
+
+  /** Whether packets still arrive. */
+  get running(): boolean {
+    return this.wireIn !== null && !this.stopped;
+  }
+
+  /** Writes arrived packets into buffers, as far as there are both. */
+  private deliver(ring: NicQueue, queue: number): void {
+    const { now } = this.events;
+    const arrived = this.arrived[queue];
+    while (arrived.length > 0 && ring.used < ring.ready && this.firstFree >= 0) {
+      const place = ring.used & ring.mask;
+      const bytes = arrived.shift(now);
+      const slot = this.takeSlot(queue, bytes, ring.used++, 2);
+      const { hi, lo, offset } = ring;
+      this.writes.start(JOB_PAYLOAD, slot, 0, hi[place], lo[place], offset[place], bytes);
+      this.writeCompletion(ring, slot);
+    }
+    this.fetch(ring);
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Transmit
+
+  private readPackets(ring: NicQueue, side: number): void {
+    while (ring.used < ring.ready && this.firstFree >= 0) {
+      const place = ring.used & ring.mask;
+      const bytes = ring.bytes[place];
+      const slot = this.takeSlot(side, bytes, ring.used++, 1);
+      const { hi, lo, offset } = ring;
+      this.reads.start(JOB_PAYLOAD, slot, 0, hi[place], lo[place], offset[place], bytes);
+    }
+  }
+
+  /** The payload is here: it leaves when the wire is free. A packet in error does not. */
+  private send(slot: number): void {
+    const { now } = this.events;
+    if (this.failed[slot] !== 0 || this.wireOut === null) {
+      this.sent(slot);
+      return;
+    }
+    const end = this.wireOut.reserve(now, this.bytes[slot] + WIRE_OVERHEAD_BYTES);
+    this.events.after(end - now, this.onSent, slot, 0);
+  }
+
+  private sent(slot: number): void {
+    this.writeCompletion(this.sides[this.side[slot]], slot);
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Completions
+
+  private writeCompletion(ring: NicQueue, slot: number): void {
+    const count = ring.completing++;
+    const place = count & ring.mask;
+    this.pass[slot] = Math.floor(count / ring.entries) + 1;
+    this.writes.start(
+      JOB_COMPLETION,
+      slot,
+      0,
+      NicQueue.pageHi(ring.completionPage, place),
+      NicQueue.pageLo(ring.completionPage, place),
+      (place & (RING_PAGE_ENTRIES - 1)) << RING_ENTRY_SHIFT,
+      RING_ENTRY_BYTES,
+    );
+  }
+
+  /** Payload and entry are where they belong: the entry becomes visible, the driver is told. */
+  private complete(slot: number, entryLost: boolean): void {
+    const { memory, counters } = this;
+    const ring = this.sides[this.side[slot]];
+    const failed = this.failed[slot] !== 0;
+    const bytes = this.bytes[slot];
+    const received = this.side[slot] < this.options.queues;
+    if (failed) counters.add(COUNT_ERRORS, 1);
+    else {
+      counters.add(received ? COUNT_RECEIVED : COUNT_SENT, 1);
+      counters.add(received ? COUNT_RECEIVED_BYTES : COUNT_SENT_BYTES, bytes);
+    }
+    this.nextFree[slot] = this.firstFree;
+    this.firstFree = slot;
+    if (entryLost) ring.broken = true;
+    else {
+      const hi = this.outHi[slot];
+      const lo = this.outLo[slot];
+      const offset = this.outOffset[slot];
+      memory.write32(hi, lo, offset, bytes);
+      memory.write32(hi, lo, offset + 4, this.descriptor[slot]);
+      memory.write32(hi, lo, offset + 8, failed ? COMPLETION_ERROR : COMPLETION_OK);
+      memory.write32(hi, lo, offset + 12, this.pass[slot]);
+      ring.completed++;
+      if (this.armed[ring.index] !== 0) this.raise(ring.index);
+    }
+    this.resume(ring);
+  }
+
+  /** A packet slot is free: others that waited for one go on. */
+  private resume(ring: NicQueue): void {
+    this.advance(ring);
+  }
+
+  private raise(queue: number): void {
+    if (this.raised[queue] !== 0) return;
+    this.raised[queue] = 1;
+    this.events.after(this.options.moderationCycles, this.onInterrupt, queue, 0);
+  }
+
+  private signal(queue: number): void {
+    this.raised[queue] = 0;
+    this.armed[queue] = 0;
+    this.counters.add(COUNT_INTERRUPTS, 1);
+    this.host?.interrupt(queue);
+  }
+
+  // -------------------------------------------------------------------------------------------
+
+  private drawBytes(): number {
+    const { mtu, packets } = this.options;
+    if (packets === 'mtu') return mtu;
+    if (packets === 'small') return SMALL_PACKET;
+    const draw = this.random.below(MIX_PARTS);
+    if (draw < MIX_SMALL) return SMALL_PACKET;
+    return draw < MIX_MEDIUM ? Math.min(MEDIUM_PACKET, mtu) : mtu;
+  }
+
+  /** Cycles until the packet drawn last is in, when the wire is taken up `wait` cycles from now. */
+  private wireTime(wire: Bandwidth, wait: number): number {
+    const from = this.events.now + wait;
+    return wire.reserve(from, this.nextBytes + WIRE_OVERHEAD_BYTES) - from;
+  }
+}
