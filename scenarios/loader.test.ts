@@ -101,6 +101,17 @@ test('what a unit refuses is shown at the section of that unit', () => {
   assert.match(problem, 'devices.0.master: pattern generator: size is larger than window');
 });
 
+test('a last-level cache with more DDIO ways than ways, or without a set, is refused', () => {
+  const ways = onlyProblem(`memory: { ddio_ways: 20 }\n${SMALL}`);
+  assert.match(ways, 'a.yaml:1:9: memory: ddio_ways 20: the cache has 16 ways');
+  assert.match(onlyProblem(`memory: { llc_size: 64B }\n${SMALL}`), 'holds no set of 16 lines');
+});
+
+test('a NIC with more queues than the host has cores is refused', () => {
+  const text = `host: { cores: 2 }\n${SMALL.replace('kind: pattern', 'kind: nic, queues: 3')}`;
+  assert.match(onlyProblem(text), 'devices.0.master.queues: queue i is served by core i');
+});
+
 test('an unknown kind of master names the kinds', () => {
   const problem = onlyProblem(SMALL.replace('kind: pattern', 'kind: patern'));
   assert.match(problem, 'devices.0.master');

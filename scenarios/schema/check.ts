@@ -2,7 +2,9 @@
  * What the schema of single keys cannot see: geometries that no hardware has, names that do not
  * exist, combinations that an architecture does not know. All findings are returned at once.
  */
+import { nicOptions } from '../../hw/dma/nic-spec.ts';
 import { patternOptions } from '../../hw/dma/spec.ts';
+import { memoryTimingConfig } from '../../hw/memory/spec.ts';
 import { linkOptions } from '../../hw/pcie/spec.ts';
 import { InputError } from '../../sim/errors.ts';
 import { Clock } from '../../sim/time/clock.ts';
@@ -10,7 +12,7 @@ import { didYouMean } from '../nearest.ts';
 import type { KeyPath } from '../problem.ts';
 import { type CacheGeometry, type StageCaches, WALK_CACHE_LEVELS } from './iommu.ts';
 import { replicaNames } from './replicas.ts';
-import type { ResolvedDomain, WrittenScenario } from './resolved.ts';
+import type { ResolvedDomain, ResolvedMaster, WrittenScenario } from './resolved.ts';
 import { TABLE_FORMATS } from './specs.ts';
 
 export interface Finding {
@@ -20,6 +22,7 @@ export interface Finding {
 
 export function checkScenario(scenario: WrittenScenario): Finding[] {
   return [
+    ...checkMemory(scenario),
     ...checkCaches(scenario),
     ...checkNames(scenario.domains, 'domains'),
     ...checkNames(scenario.devices, 'devices'),
@@ -32,6 +35,12 @@ export function checkScenario(scenario: WrittenScenario): Finding[] {
 
 function isPowerOfTwo(value: number): boolean {
   return value > 0 && Number.isInteger(Math.log2(value));
+}
+
+/** The front end and every walk shard have a slice of the cache. */
+function checkMemory({ memory, iommu, clock }: WrittenScenario): Finding[] {
+  const slices = 1 + iommu.walkers.shards;
+  return refusals(['memory'], () => memoryTimingConfig(memory, new Clock(clock), slices));
 }
 
 function checkCaches({ iommu }: WrittenScenario): Finding[] {
@@ -133,12 +142,25 @@ function checkDevices(scenario: WrittenScenario): Finding[] {
       break;
     }
     findings.push(...refusals([...path, 'link'], () => linkOptions(device.link, clock)));
-    const { master } = device;
-    if (master.kind === 'pattern') {
-      findings.push(...refusals([...path, 'master'], () => patternOptions(master, clock)));
-    }
+    findings.push(...checkMaster(scenario, device.master, [...path, 'master'], clock));
     return findings;
   });
+}
+
+function checkMaster(
+  { host }: WrittenScenario,
+  master: ResolvedMaster,
+  path: KeyPath,
+  clock: Clock,
+): Finding[] {
+  if (master.kind === 'pattern') return refusals(path, () => patternOptions(master, clock));
+  if (master.kind !== 'nic') return [];
+  const findings = refusals(path, () => nicOptions(master, clock));
+  if (master.queues > host.cores) {
+    const message = `queue i is served by core i, and host.cores is ${host.cores}`;
+    findings.push({ path: [...path, 'queues'], message });
+  }
+  return findings;
 }
 
 /** A unit's own refusal of its parameters, as a finding. */

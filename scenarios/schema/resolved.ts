@@ -3,8 +3,10 @@
  * (picoseconds, bits per second, bytes, hertz), replicas written out. Plain data: it stands in the
  * header of a trace and is enough to run the scenario again.
  */
+import type { NicSpec } from '../../hw/dma/nic-spec.ts';
 import type { PatternSpec } from '../../hw/dma/spec.ts';
 import type { HostSpec } from '../../hw/host/spec.ts';
+import type { MemorySpec } from '../../hw/memory/spec.ts';
 import type { LinkSpec } from '../../hw/pcie/spec.ts';
 import type { Values } from '../../sim/spec.ts';
 import type { Expectation } from '../expect.ts';
@@ -13,6 +15,7 @@ import type { DomainSpec, RecordedSpec, RecordingSpec, RunSpec, ScenarioSpec } f
 
 export type ResolvedMaster =
   | ({ readonly kind: 'pattern' } & Values<PatternSpec>)
+  | ({ readonly kind: 'nic' } & Values<NicSpec>)
   | ({ readonly kind: 'recorded' } & Values<RecordedSpec>);
 
 export interface ResolvedDevice {
@@ -27,6 +30,7 @@ export type ResolvedDomain = Values<DomainSpec> & { readonly name: string };
 
 export interface ResolvedScenario extends Values<ScenarioSpec> {
   readonly run: Values<RunSpec>;
+  readonly memory: Values<MemorySpec>;
   readonly iommu: ResolvedIommu;
   readonly host: Values<HostSpec>;
   readonly recording: Values<RecordingSpec>;

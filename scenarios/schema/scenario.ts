@@ -1,7 +1,9 @@
 /** The schema of a scenario file: the sections, assembled from the parameter declarations. */
 import { z } from 'zod';
+import { nicSpec } from '../../hw/dma/nic-spec.ts';
 import { patternSpec } from '../../hw/dma/spec.ts';
 import { hostSpec } from '../../hw/host/spec.ts';
+import { memorySpec } from '../../hw/memory/spec.ts';
 import { linkSpec } from '../../hw/pcie/spec.ts';
 import type { Spec } from '../../sim/spec.ts';
 import { didYouMean } from '../nearest.ts';
@@ -22,6 +24,7 @@ import {
 /** Kinds of DMA masters with their parameters. */
 export const MASTERS: Readonly<Record<string, { readonly spec: Spec; readonly doc: string }>> = {
   pattern: { spec: patternSpec, doc: 'Generates addresses by a pattern.' },
+  nic: { spec: nicSpec, doc: 'A network card with descriptor rings, and its driver.' },
   recorded: { spec: recordedSpec, doc: 'Issues the DMAs of a device in the recording.' },
 };
 
@@ -70,6 +73,7 @@ export const scenarioType: z.ZodType = section(
   {
     ...specShape(scenarioSpec),
     run: optionalSection(specShape(runSpec), 'When the run ends; whichever comes first.'),
+    memory: optionalSection(specShape(memorySpec), 'Memory, last-level cache and DRAM.'),
     iommu: iommuType,
     host: optionalSection(specShape(hostSpec), 'Cores and what software costs on them.'),
     recording: optionalSection(specShape(recordingSpec), 'A recording of a real kernel, to play.'),
