@@ -75,7 +75,12 @@ function longFunctions(path: string, text: string): string[] {
     /^( *)(?:export )?(?:default )?(?:(?:private |protected |public |static |override |async |get |set )*[\w$#]+(?:<[^>]*>)?\(|(?:async )?function\*? )/;
   for (const [start, line] of lines.entries()) {
     const match = open.exec(line);
-    if (match === null || /^\s*(?:if|for|while|switch|return|test|throw)\b/.test(line)) continue;
+    if (
+      match === null ||
+      !/[{(]$/.test(line) ||
+      /^\s*(?:if|for|while|switch|return|test|throw)\b/.test(line)
+    )
+      continue;
     const indent = match[1] as string;
     const close = lines.findIndex((l, i) => i > start && new RegExp(`^${indent}[}\\])]`).test(l));
     if (close < 0) continue;

@@ -1,5 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { scenarioHome } from '../extends.ts';
 import { SMALL } from '../memory-files.ts';
 import { parseSource, toPlain } from '../source.ts';
 import { scenarioJsonSchema } from './json.ts';
@@ -43,6 +48,24 @@ test('defaults in the schema are written as a person writes them, and mean the d
   const bare = scenarioType.parse(plain);
   const written = scenarioType.parse({ ...plain, clock: schema.properties.clock.default });
   assert.equal(written, bare);
+});
+
+test('scenarios/schema.json is what the declarations say', () => {
+  const kept = JSON.parse(readFileSync(join(scenarioHome(), 'schema.json'), 'utf8'));
+  assert.equal(kept, scenarioJsonSchema(), 'run: npx iommusim schema > scenarios/schema.json');
+});
+
+test('an editor that knows the schema accepts every scenario and refuses an unknown key', () => {
+  const schema = z.fromJSONSchema(scenarioJsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
+  const names = readdirSync(scenarioHome()).filter((name) => name.endsWith('.yaml'));
+  for (const name of names) {
+    const result = schema.safeParse(parse(readFileSync(join(scenarioHome(), name), 'utf8')));
+    assert.ok(result.success, `${name}: ${result.error?.message}`);
+  }
+  assert.not.ok(schema.safeParse(parse(`sed: 3\n${SMALL}`)).success);
+  assert.not.ok(
+    schema.safeParse(parse(SMALL.replace('master: {', 'master: { sise: 64B,'))).success,
+  );
 });
 
 test.run();

@@ -22,11 +22,19 @@ export function scenarioJsonSchema(): Json {
   return { title: 'iommusim scenario', ...schema, $defs: { extends: EXTENDS } };
 }
 
-/** Unknown keys are errors, and any mapping with fixed keys may extend files. */
+/**
+ * Unknown keys are errors, and any mapping with fixed keys may extend files; so no key is required,
+ * and `kind` may come from a preset.
+ */
 function finish(schema: Json): void {
   if (schema.written !== undefined) schema.default = schema.written;
   delete schema.written;
+  if (schema.oneOf !== undefined) {
+    schema.anyOf = schema.oneOf;
+    delete schema.oneOf;
+  }
   if (schema.type !== 'object' || schema.properties === undefined) return;
+  delete schema.required;
   schema.additionalProperties = false;
   schema.properties = { extends: { $ref: '#/$defs/extends' }, ...(schema.properties as Json) };
 }

@@ -2,6 +2,7 @@
 import {
   type CacheFigures,
   type DeviceFigures,
+  type IommuFigures,
   type LatencyFigures,
   type RunStats,
   STATS_SCHEMA,
@@ -58,6 +59,49 @@ function device(count: number): DeviceFigures {
 
 const occupancy = { capacity: 64, mean: 11.25, max: 64 };
 
+const IOMMU: IommuFigures = {
+  arch: 'riscv',
+  requests: 40_000,
+  outstanding: occupancy,
+  contexts: cache(39_990, 10),
+  iotlb: cache(24_800, 15_200),
+  walks: {
+    count: 15_197,
+    faults: 0,
+    references: 68_000,
+    references_per_walk: 4.47,
+    latency: latency(15_197, 390_000),
+    levels: [
+      {
+        stage: 'stage1',
+        level: 0,
+        name: 'pte',
+        references: 15_197,
+        skipped: 0,
+        mean_ps: 91_000,
+      },
+      {
+        stage: 'stage2',
+        level: 3,
+        name: 'gpte',
+        references: 120,
+        skipped: 15_000,
+        mean_ps: 89_000,
+      },
+    ],
+    caches: { 'stage1.l1': cache(9_000, 6_197), 'stage2.l1': cache(0, 0) },
+    slots: occupancy,
+  },
+  commands: {
+    count: 900,
+    by_name: { 'IOTINVAL.VMA': 450, 'IOFENCE.C': 450 },
+    latency: latency(900, 310_000),
+    invalidation: latency(450, 800_000),
+    queue: occupancy,
+  },
+  faults: { count: 2, recorded: 2, overflowed: 0, by_cause: { 'read page fault': 2 } },
+};
+
 export function sampleStats(devices = 1): RunStats {
   const each = device(40_000);
   return {
@@ -75,48 +119,7 @@ export function sampleStats(devices = 1): RunStats {
     },
     dma: device(40_000 * devices),
     devices: Object.fromEntries(Array.from({ length: devices }, (_, i) => [`nic.${i}`, each])),
-    iommu: {
-      arch: 'riscv',
-      requests: 40_000,
-      outstanding: occupancy,
-      contexts: cache(39_990, 10),
-      iotlb: cache(24_800, 15_200),
-      walks: {
-        count: 15_197,
-        faults: 0,
-        references: 68_000,
-        references_per_walk: 4.47,
-        latency: latency(15_197, 390_000),
-        levels: [
-          {
-            stage: 'stage1',
-            level: 0,
-            name: 'pte',
-            references: 15_197,
-            skipped: 0,
-            mean_ps: 91_000,
-          },
-          {
-            stage: 'stage2',
-            level: 3,
-            name: 'gpte',
-            references: 120,
-            skipped: 15_000,
-            mean_ps: 89_000,
-          },
-        ],
-        caches: { 'stage1.l1': cache(9_000, 6_197), 'stage2.l1': cache(0, 0) },
-        slots: occupancy,
-      },
-      commands: {
-        count: 900,
-        by_name: { 'IOTINVAL.VMA': 450, 'IOFENCE.C': 450 },
-        latency: latency(900, 310_000),
-        invalidation: latency(450, 800_000),
-        queue: occupancy,
-      },
-      faults: { count: 2, recorded: 2, overflowed: 0, by_cause: { 'read page fault': 2 } },
-    },
+    iommu: IOMMU,
     memory: {
       reads: 80_000,
       writes: 30_000,
