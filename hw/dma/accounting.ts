@@ -129,6 +129,14 @@ export class DmaAccounting {
     }
   }
 
+  /** Figures count from now on; `finished` goes on. */
+  reset(): void {
+    this.figures.fill(0);
+    this.waits.fill(0);
+    this.outcomes.fill(0);
+    for (const latency of this.latency) latency.reset();
+  }
+
   /** Figures of one device. */
   device(index: number): DmaPlain {
     return this.plain([index]);

@@ -9,7 +9,7 @@
  * their lines mostly their own.
  */
 
-import { invariant } from '../../sim/errors.ts';
+import { InternalError, invariant } from '../../sim/errors.ts';
 import { Bandwidth } from '../../sim/resources/bandwidth.ts';
 import type { CyclesPerByte } from '../../sim/time/clock.ts';
 import { PAGE_SIZE } from '../address.ts';
@@ -56,6 +56,8 @@ export interface MemoryTimingStatistics {
 
 export class MemoryTiming {
   private readonly config: MemoryTimingConfig;
+  private readonly lineBytes: number;
+  private readonly cacheCycles: number;
   private readonly cache: LineCache | null;
   private readonly channel: Bandwidth;
   private readonly bankFree: Float64Array;
@@ -66,11 +68,17 @@ export class MemoryTiming {
   private invalidated = 0;
   private dramReads = 0;
   private dramWrites = 0;
+  /** Of the access being timed: lines it takes from DRAM and sends there, and the earliest start. */
+  private fromDram = 0;
+  private toDram = 0;
+  private start = 0;
 
   constructor(config: MemoryTimingConfig) {
     const isPowerOfTwo = (config.banks & (config.banks - 1)) === 0;
     invariant(isPowerOfTwo, `${config.banks} banks are no power of two`);
     this.config = config;
+    this.lineBytes = config.lineBytes;
+    this.cacheCycles = config.cacheCycles;
     this.cache = config.sets === 0 ? null : new LineCache(config);
     this.channel = new Bandwidth(config.dramCost);
     this.bankFree = new Float64Array(config.banks);
@@ -90,18 +98,24 @@ export class MemoryTiming {
     source: number,
   ): number {
     const end = offset + bytes;
-    invariant(end <= PAGE_SIZE, 'an access stays within its page');
-    const lineBytes = this.config.lineBytes;
-    if (write) this.writes++;
-    else this.reads++;
-    let completion = now;
-    for (let at = offset - (offset % lineBytes); at < end; at += lineBytes) {
-      const done = write
-        ? this.writeLine(now, hi, lo, at, at >= offset && at + lineBytes <= end, source)
-        : this.readLine(now, hi, lo, at, source);
-      if (done > completion) completion = done;
+    if (end > PAGE_SIZE) throw new InternalError('memory-access', 'an access crosses its page');
+    const lineBytes = this.lineBytes;
+    const looked = now + this.cacheCycles;
+    this.fromDram = 0;
+    this.toDram = 0;
+    this.start = looked;
+    if (write) {
+      this.writes++;
+      for (let at = offset & -lineBytes; at < end; at += lineBytes) {
+        this.writeLine(hi, lo, at, at >= offset && at + lineBytes <= end, source);
+      }
+    } else {
+      this.reads++;
+      for (let at = offset & -lineBytes; at < end; at += lineBytes) {
+        this.readLine(hi, lo, at, source);
+      }
     }
-    return completion;
+    return this.fromDram + this.toDram === 0 ? looked : this.passDram(looked, write, source);
   }
 
   statistics(): MemoryTimingStatistics {
@@ -118,41 +132,50 @@ export class MemoryTiming {
     };
   }
 
-  private readLine(now: number, hi: number, lo: number, offset: number, source: number): number {
-    const { cacheCycles, dramCycles, tablesAllocate } = this.config;
-    const looked = now + cacheCycles;
+  /** Figures count from now on; DRAM's busy time and evictions go on. */
+  resetStatistics(): void {
+    this.hits.fill(0);
+    this.misses.fill(0);
+    this.reads = 0;
+    this.writes = 0;
+    this.invalidated = 0;
+    this.dramReads = 0;
+    this.dramWrites = 0;
+  }
+
+  private readLine(hi: number, lo: number, offset: number, source: number): void {
     const cache = this.cache;
     if (cache !== null) {
       const set = cache.setOf(hi, lo, offset);
       const entry = cache.find(set, hi, lo, offset);
       if (entry >= 0) {
         this.hits[source]++;
-        cache.use(entry, false);
-        return looked;
+        cache.use(entry);
+        return;
       }
       // Reads of devices leave the cache as it is.
-      if (source === HOST_DATA || (source === TABLE_READ && tablesAllocate)) {
-        this.fill(looked, set, hi, lo, offset, this.config.ways, false);
+      if (source === HOST_DATA || (source === TABLE_READ && this.config.tablesAllocate)) {
+        cache.use(this.fill(set, hi, lo, offset, this.config.ways));
       }
     }
     this.misses[source]++;
-    this.dramReads++;
-    return this.dram(looked, lo, offset) + dramCycles;
+    this.fromDram++;
+    if (this.bankFree.length > 0) this.awaitBank(lo, offset);
   }
 
   private writeLine(
-    now: number,
     hi: number,
     lo: number,
     offset: number,
     isWhole: boolean,
     source: number,
-  ): number {
-    const { cacheCycles, ways, deviceWriteWays } = this.config;
-    const looked = now + cacheCycles;
+  ): void {
     const cache = this.cache;
-    const fillWays = source === DEVICE_DATA ? deviceWriteWays : ways;
-    if (cache === null) return this.dramWrite(looked, lo, offset, source);
+    const fillWays = source === DEVICE_DATA ? this.config.deviceWriteWays : this.config.ways;
+    if (cache === null) {
+      this.writeToDram(lo, offset, source);
+      return;
+    }
     const set = cache.setOf(hi, lo, offset);
     const entry = cache.find(set, hi, lo, offset);
     if (fillWays === 0) {
@@ -160,59 +183,55 @@ export class MemoryTiming {
         this.invalidated++;
         cache.drop(entry);
       }
-      return this.dramWrite(looked, lo, offset, source);
-    }
-    if (entry >= 0) {
+      this.writeToDram(lo, offset, source);
+    } else if (entry >= 0) {
       this.hits[source]++;
-      cache.use(entry, true);
-      return looked;
+      cache.useDirty(entry);
+    } else {
+      this.misses[source]++;
+      if (!isWhole) this.fromDram++;
+      cache.useDirty(this.fill(set, hi, lo, offset, fillWays));
     }
-    this.misses[source]++;
-    // A part of a line needs the rest of it from DRAM; the write is visible before that.
-    if (!isWhole) {
-      this.dramReads++;
-      this.dram(looked, lo, offset);
-    }
-    this.fill(looked, set, hi, lo, offset, fillWays, true);
-    return looked;
   }
 
-  private fill(
-    now: number,
-    set: number,
-    hi: number,
-    lo: number,
-    offset: number,
-    ways: number,
-    isWrite: boolean,
-  ): void {
+  private fill(set: number, hi: number, lo: number, offset: number, ways: number): number {
     const cache = this.cache as LineCache;
     const entry = cache.fill(set, hi, lo, offset, ways);
-    if (cache.clean(entry)) {
-      // The bank of the line that leaves is not known any more, only the channel is charged.
-      this.dramWrites++;
-      this.channel.reserve(now, this.config.lineBytes);
-    }
-    cache.use(entry, isWrite);
+    if (cache.victimDirty) this.toDram++;
+    return entry;
   }
 
-  /** A write is done when DRAM's controller has taken it: its array latency is hidden. */
-  private dramWrite(now: number, lo: number, offset: number, source: number): number {
+  private writeToDram(lo: number, offset: number, source: number): void {
     this.misses[source]++;
-    this.dramWrites++;
-    return this.dram(now, lo, offset);
+    this.toDram++;
+    if (this.bankFree.length > 0) this.awaitBank(lo, offset);
   }
 
-  /** The cycle at which a line has passed the channel. */
-  private dram(now: number, lo: number, offset: number): number {
-    const { banks, bankCycles, lineBytes } = this.config;
-    let start = now;
-    if (banks !== 0) {
-      const line = (lo << 6) | (offset >> 6);
-      const bank = (line ^ (line >>> 9)) & (banks - 1);
-      if (this.bankFree[bank] > start) start = this.bankFree[bank];
-      this.bankFree[bank] = start + bankCycles;
-    }
-    return this.channel.reserve(start, lineBytes);
+  /** The lines of one access go to DRAM together, when the last of their banks is free. */
+  private awaitBank(lo: number, offset: number): void {
+    const { banks, bankCycles } = this.config;
+    const line = (lo << 6) | (offset >> 6);
+    const bank = (line ^ (line >>> 9)) & (banks - 1);
+    const start = Math.max(this.start, this.bankFree[bank]);
+    this.bankFree[bank] = start + bankCycles;
+    this.start = start;
+  }
+
+  /**
+   * Passes the lines of an access through the DRAM channel. A read waits for its lines, not for the
+   * lines written back in its favour. A write is done when the cache has taken it (what it displaces
+   * and the rest of a line written in part follow behind), or the channel when it goes past the
+   * cache; the latency of the array is hidden.
+   */
+  private passDram(looked: number, write: boolean, source: number): number {
+    const { fromDram, toDram, lineBytes, channel } = this;
+    this.dramReads += fromDram;
+    this.dramWrites += toDram;
+    const read = fromDram === 0 ? looked : channel.reserve(this.start, fromDram * lineBytes);
+    const written = toDram === 0 ? looked : channel.reserve(this.start, toDram * lineBytes);
+    if (!write) return read + this.config.dramCycles;
+    const pastCache =
+      this.cache === null || (source === DEVICE_DATA && this.config.deviceWriteWays === 0);
+    return pastCache ? written : looked;
   }
 }

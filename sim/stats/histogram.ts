@@ -63,6 +63,15 @@ export class Histogram {
     return this.max;
   }
 
+  /** Forgets everything recorded. */
+  reset(): void {
+    this.buckets.fill(0);
+    this.count = 0;
+    this.sum = 0;
+    this.max = 0;
+    this.lowest = Number.POSITIVE_INFINITY;
+  }
+
   merge(other: Histogram): void {
     if (other.buckets.length > this.buckets.length) this.grow(other.buckets.length - 1);
     for (let i = 0; i < other.buckets.length; i++) this.buckets[i] += other.buckets[i];

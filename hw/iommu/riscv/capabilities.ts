@@ -105,7 +105,10 @@ export function encodeCapabilities(
   return value;
 }
 
-const ALL_FEATURES = Object.keys(FLAG_BITS) as (keyof typeof FLAG_BITS)[];
+/** Every one-bit feature. */
+export const ALL_FEATURES: readonly (keyof typeof FLAG_BITS)[] = Object.keys(
+  FLAG_BITS,
+) as (keyof typeof FLAG_BITS)[];
 
 /** All optional features but big-endian structures and QoS identifiers. */
 export const DEFAULT_RISCV_SPEC: RiscvIommuSpec = {

@@ -87,8 +87,10 @@ export class CommandUnit {
   private readonly channel: Channel | null;
   private readonly onFetch: number;
   private readonly onExecute: number;
-  private readonly onFence: number;
+  private readonly onFenceCheck: number;
   private readonly onComplete: number;
+  /** Called after a fence has completed, with its status in memory. */
+  onFence: (() => void) | null = null;
   private state = IDLE;
   /** Commands that the last read of the queue still provides. */
   private fetched = 0;
@@ -106,7 +108,7 @@ export class CommandUnit {
     this.channel = ports.probe.channel(COMMAND_RECORD);
     this.onFetch = events.register(PHASE_UNIT, 'command-fetch', () => this.fetch());
     this.onExecute = events.register(PHASE_UNIT, 'command-execute', () => this.execute());
-    this.onFence = events.register(PHASE_RETRY, 'command-fence', () => this.checkFence());
+    this.onFenceCheck = events.register(PHASE_RETRY, 'command-fence', () => this.checkFence());
     this.onComplete = events.register(PHASE_UNIT, 'command-complete', () => this.completeFence());
     ports.partition.receive(MESSAGE_ACKNOWLEDGE, () => this.acknowledge());
     ports.frontEnd.onReleased = () => this.scheduleFenceCheck();
@@ -237,7 +239,7 @@ export class CommandUnit {
   private scheduleFenceCheck(): void {
     if (this.state !== WAITING_FENCE || this.fenceScheduled) return;
     this.fenceScheduled = true;
-    this.events.after(0, this.onFence, 0, 0);
+    this.events.after(0, this.onFenceCheck, 0, 0);
   }
 
   private checkFence(): void {
@@ -256,6 +258,7 @@ export class CommandUnit {
     const op = this.operation;
     this.ports.unit.commands.complete(op);
     this.fenceLatency.record(this.events.now - this.fetchedAt);
+    this.onFence?.();
     this.record(op, 0);
     this.fetch();
   }

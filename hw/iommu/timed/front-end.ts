@@ -82,6 +82,7 @@ export class FrontEnd implements TransactionPort {
   private readonly txns: Transactions;
   private readonly onLookup: number;
   private readonly faultChannel: Channel | null;
+  private readonly checksOutput: boolean;
   private readonly request: DeviceRequest = {
     deviceId: 0,
     pasid: -1,
@@ -114,6 +115,7 @@ export class FrontEnd implements TransactionPort {
     this.admission = new Admission(options.slots, capacity);
     this.order = new ReleaseOrder(capacity);
     this.contextOf = new Array(capacity).fill(null);
+    this.checksOutput = ports.unit.checkOutput !== undefined;
     this.faultChannel = ports.probe.channel(FAULT_RECORD);
     this.onLookup = this.events.register(PHASE_UNIT, 'lookup', (txn) => this.admit(txn));
     ports.partition.receive(MESSAGE_REPLY, (words, base) => this.reply(words, base));
@@ -166,18 +168,17 @@ export class FrontEnd implements TransactionPort {
   }
 
   private findContext(txn: number): void {
-    const { deviceIds, contexts, contextUnit } = this.ports;
-    const device = deviceIds[this.txns.device[txn]];
-    // Untranslated requests are cached under their process address space id.
-    const context = contexts.lookup(device, this.txns.pasid[txn]);
+    const { unit, contexts, contextUnit } = this.ports;
+    this.fillRequest(txn);
+    const { request } = this;
+    const context = contexts.lookup(request.deviceId, unit.contexts.cacheKey(request));
     if (context !== null) {
       this.translate(txn, context);
       return;
     }
     this.statistics.contextMisses++;
     this.hold(txn);
-    this.fillRequest(txn);
-    contextUnit.request(txn, this.request);
+    contextUnit.request(txn, request);
   }
 
   private contextResolved(
@@ -187,6 +188,7 @@ export class FrontEnd implements TransactionPort {
     address2: bigint,
   ): void {
     this.txns.mark(txn, WAIT_CONTEXT, this.events.now);
+    this.fillRequest(txn);
     if (fault !== 0 || context === null) {
       this.fault(txn, context, fault, address2);
       return;
@@ -198,7 +200,6 @@ export class FrontEnd implements TransactionPort {
     const txns = this.txns;
     const hi = txns.hi[txn];
     const lo = txns.lo[txn];
-    this.fillRequest(txn);
     const code = this.ports.unit.checkRequest(this.request, context);
     if (code !== 0) {
       this.hold(txn);
@@ -207,7 +208,7 @@ export class FrontEnd implements TransactionPort {
     }
     if (context.mode === CONTEXT_BYPASS) {
       this.statistics.bypassed++;
-      this.translated(txn, hi, lo);
+      this.translated(txn, hi, lo, context);
       return;
     }
     const iotlb = this.ports.iotlb;
@@ -216,7 +217,7 @@ export class FrontEnd implements TransactionPort {
       this.statistics.hits++;
       txns.outcome[txn] = OUTCOME_HIT;
       iotlb.translate(way, hi, lo);
-      this.translated(txn, iotlb.outHi, iotlb.outLo);
+      this.translated(txn, iotlb.outHi, iotlb.outLo, context);
       return;
     }
     this.miss(txn, context, hi, lo);
@@ -294,8 +295,9 @@ export class FrontEnd implements TransactionPort {
       }
       const own = this.contextOf[txn] as TranslationContext;
       this.contextOf[txn] = null;
+      this.fillRequest(txn);
       if (failed) this.walkFault(txn, own, hi, lo);
-      else this.translated(txn, walk.outHi, walk.outLo);
+      else this.translated(txn, walk.outHi, walk.outLo, own);
       txn = next;
     }
   }
@@ -316,7 +318,6 @@ export class FrontEnd implements TransactionPort {
 
   private walkFault(txn: number, context: TranslationContext, hi: number, lo: number): void {
     const { unit } = this.ports;
-    this.fillRequest(txn);
     this.walk.inHi = hi;
     this.walk.inLo = lo;
     this.walk.offset = this.txns.offset[txn];
@@ -332,7 +333,6 @@ export class FrontEnd implements TransactionPort {
     address2: bigint,
   ): void {
     this.statistics.faults++;
-    this.fillRequest(txn);
     const request = this.request;
     this.ports.unit.reportFault({ request, context, code, address2 });
     this.faultChannel?.emit(
@@ -348,8 +348,16 @@ export class FrontEnd implements TransactionPort {
     this.release(txn, this.events.now);
   }
 
-  private translated(txn: number, outHi: number, outLo: number): void {
+  private translated(txn: number, outHi: number, outLo: number, context: TranslationContext): void {
     const txns = this.txns;
+    if (this.checksOutput) {
+      const code = this.ports.unit.checkOutput?.(outHi, outLo, context) ?? 0;
+      if (code !== 0) {
+        this.hold(txn);
+        this.fault(txn, context, code, 0n);
+        return;
+      }
+    }
     txns.outHi[txn] = outHi;
     txns.outLo[txn] = outLo;
     this.ports.observer?.use(

@@ -5,6 +5,7 @@
  */
 import type { Partition } from '../../../sim/parallel/partition.ts';
 import type { Channel, Probe } from '../../../sim/probe.ts';
+import { Histogram } from '../../../sim/stats/histogram.ts';
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
 import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
@@ -13,15 +14,7 @@ import { TABLE_READ } from '../../memory/timing.ts';
 import { OP_INVALIDATE_TRANSLATIONS, Operation } from '../architecture.ts';
 import type { WalkCaches } from '../caches/walk-caches.ts';
 import { WALK_CONTEXT_WORDS } from '../walk/context.ts';
-import {
-  REF_REDIRECT,
-  REF_STAGE1,
-  REF_STAGE2,
-  STEP_DONE,
-  STEP_FAULT,
-  STEP_READ,
-  Walk,
-} from '../walk/walk.ts';
+import { REF_STAGE1, STEP_DONE, STEP_FAULT, STEP_READ, Walk } from '../walk/walk.ts';
 import type { Walker } from '../walk/walker.ts';
 import {
   ACKNOWLEDGE_WORDS,
@@ -44,10 +37,13 @@ import {
   WALK_OFFSET,
 } from './messages.ts';
 import { REFERENCE_RECORD, WALK_RECORD } from './records.ts';
+import {
+  emptyStatistics,
+  REFERENCE_KINDS,
+  type ShardStatistics,
+  STAT_LEVELS,
+} from './shard-statistics.ts';
 import { WalkQueue } from './walk-queue.ts';
-
-/** Levels that the reference statistics distinguish (5 levels and one spare). */
-export const STAT_LEVELS = 6;
 
 const SEEN_WORDS = 5;
 
@@ -59,23 +55,9 @@ export interface ShardOptions {
   readonly updateCycles: number;
 }
 
-export interface ShardStatistics {
-  walks: number;
-  faults: number;
-  updates: number;
-  /** Walks begun again because the entry to update had changed. */
-  restarts: number;
-  invalidations: number;
-  /** References by kind (REF_*) and level: row of STAT_LEVELS per kind. */
-  references: number[];
-  /** Cycles spent waiting for those references. */
-  referenceCycles: number[];
-  queuedCycles: number;
-  busyCycles: number;
-  queuePeak: number;
-}
-
 export class WalkShard {
+  /** Cycles from the arrival of a request to its answer. */
+  readonly latency: Histogram = new Histogram();
   private readonly partition: Partition;
   private readonly events: EventQueue;
   private readonly walker: Walker;
@@ -110,18 +92,7 @@ export class WalkShard {
   private readonly walkEpoch: Float64Array;
 
   private readonly operation = new Operation();
-  readonly statistics: ShardStatistics = {
-    walks: 0,
-    faults: 0,
-    updates: 0,
-    restarts: 0,
-    invalidations: 0,
-    references: new Array(4 * STAT_LEVELS).fill(0),
-    referenceCycles: new Array(4 * STAT_LEVELS).fill(0),
-    queuedCycles: 0,
-    busyCycles: 0,
-    queuePeak: 0,
-  };
+  readonly statistics: ShardStatistics = emptyStatistics();
   private readonly references = new Float64Array(4 * STAT_LEVELS);
   private readonly referenceCycles = new Float64Array(4 * STAT_LEVELS);
 
@@ -178,6 +149,30 @@ export class WalkShard {
     this.statistics.references = [...this.references];
     this.statistics.referenceCycles = [...this.referenceCycles];
     return this.statistics;
+  }
+
+  /** Figures count from now on. */
+  resetStatistics(): void {
+    Object.assign(this.statistics, emptyStatistics());
+    this.references.fill(0);
+    this.referenceCycles.fill(0);
+    this.latency.reset();
+  }
+
+  /** Who waits for what, for the report of a run that stands still. */
+  dump(): string {
+    const lines = [
+      `${this.queue.length} walks wait for a slot, ${this.waiting.length} invalidations`,
+    ];
+    for (let slot = 0; slot < this.walks.length; slot++) {
+      if (this.walkEpoch[slot] === Number.POSITIVE_INFINITY) continue;
+      const walk = this.walks[slot];
+      lines.push(
+        `slot ${slot}: miss ${this.miss[slot]} of device ${this.device[slot]} since cycle ` +
+          `${this.started[slot]}, reads ${REFERENCE_KINDS[walk.refKind]} level ${walk.refLevel}`,
+      );
+    }
+    return lines.join('\n  ');
   }
 
   private request(words: Int32Array, base: number): void {
@@ -333,6 +328,7 @@ export class WalkShard {
     const now = this.events.now;
     const cycles = now - this.started[slot];
     this.statistics.walks++;
+    this.latency.record(now - this.arrived[slot]);
     this.statistics.busyCycles += cycles;
     if (step === STEP_FAULT) this.statistics.faults++;
     const base = this.partition.reserve(0, this.options.transitCycles, MESSAGE_REPLY, REPLY_WORDS);
@@ -407,12 +403,3 @@ export class WalkShard {
     this.partition.out[base] = this.partition.id;
   }
 }
-
-/** Names of the reference kinds, indexed by REF_*. */
-export const REFERENCE_KINDS: readonly string[] = (() => {
-  const names = ['none', '', '', ''];
-  names[REF_STAGE1] = 'stage1';
-  names[REF_STAGE2] = 'stage2';
-  names[REF_REDIRECT] = 'redirect';
-  return names;
-})();

@@ -34,6 +34,8 @@ export interface TimedIommuPorts {
   readonly createWalker: (unit: IommuUnit) => Walker;
   /** Makes the architecture's unit on the given ports. */
   readonly createUnit: (ports: UnitPorts) => IommuUnit;
+  /** Memory as the unit may address it: accesses above its width are refused. */
+  readonly limit: (memory: MemoryPort, addressBits: number) => MemoryPort;
   readonly observer: UseObserver | null;
   readonly probe: Probe;
   readonly deviceIds: Int32Array;
@@ -58,8 +60,9 @@ export class TimedIommu {
   constructor(ports: TimedIommuPorts, options: FrontEndOptions & CommandOptions) {
     this.memory = ports.memory;
     this.unit = ports.createUnit(this.unitPorts(ports.memory));
-    const { partition, memory, timing, contexts, data, probe } = ports;
+    const { partition, timing, contexts, data, probe } = ports;
     const unit = this.unit;
+    const memory = ports.limit(ports.memory, unit.addressBits);
     this.contextUnit = new ContextUnit({
       events: partition.events,
       unit,
@@ -105,6 +108,28 @@ export class TimedIommu {
         this.deviceMessages++;
       },
     };
+  }
+
+  /** Told when a fence has completed: whoever waits for it may look. */
+  set onFence(handler: () => void) {
+    this.commandUnit.onFence = handler;
+  }
+
+  /** Figures count from now on. */
+  resetFigures(): void {
+    for (const unit of [this.frontEnd, this.contextUnit, this.commandUnit]) {
+      for (const name of Object.keys(unit.statistics)) {
+        (unit.statistics as unknown as Record<string, number>)[name] = 0;
+      }
+    }
+    this.commandUnit.fenceLatency.reset();
+  }
+
+  dump(): string {
+    return (
+      `iommu: ${this.frontEnd.open} requests wait, ${this.contextUnit.open} contexts are being ` +
+      `fetched, ${this.commandUnit.open} commands or acknowledgements are open`
+    );
   }
 
   /** Carries out the commands of set-up; what follows takes time. */

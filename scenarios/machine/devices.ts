@@ -1,0 +1,166 @@
+/**
+ * Devices: a link, a DMA master behind it, and the buffers that its driver maps for it.
+ */
+
+import { pnHi, pnLo } from '../../hw/address.ts';
+import type { DmaAccounting } from '../../hw/dma/accounting.ts';
+import type { DmaSurroundings } from '../../hw/dma/dma-port.ts';
+import { Nic } from '../../hw/dma/nic.ts';
+import { type NicSpec, nicDriverOptions, nicOptions } from '../../hw/dma/nic-spec.ts';
+import { PatternMaster, windowPages } from '../../hw/dma/pattern.ts';
+import { type PatternSpec, patternOptions } from '../../hw/dma/spec.ts';
+import type { DmaDevice } from '../../hw/host/dma-api.ts';
+import { GuestMemoryPort } from '../../hw/host/guest.ts';
+import { NicDriver } from '../../hw/host/nic-driver.ts';
+import { ACCESS_READ, ACCESS_WRITE } from '../../hw/iommu/access.ts';
+import type { MemoryPort } from '../../hw/memory/port.ts';
+import { Link } from '../../hw/pcie/link.ts';
+import { linkOptions } from '../../hw/pcie/spec.ts';
+import type { TransactionPort, Transactions } from '../../hw/pcie/transactions.ts';
+import { InputError } from '../../sim/errors.ts';
+import { RandomStream } from '../../sim/random/stream.ts';
+import type { Values } from '../../sim/spec.ts';
+import type { Clock } from '../../sim/time/clock.ts';
+import type { EventQueue } from '../../sim/time/event-queue.ts';
+import type { ResolvedDevice } from '../schema/resolved.ts';
+import type { DomainSoftware, Software } from './software.ts';
+
+/** What all devices share. */
+export interface DeviceSurroundings {
+  readonly seed: number;
+  readonly clock: Clock;
+  readonly events: EventQueue;
+  readonly txns: Transactions;
+  readonly accounting: DmaAccounting;
+  /** Masters by index, as links return transactions. */
+  readonly masters: TransactionPort[];
+  readonly rootComplex: TransactionPort;
+  readonly software: Software;
+  /** The host's memory. */
+  readonly memory: MemoryPort;
+}
+
+/** A device as the machine knows it. */
+export interface Device {
+  readonly name: string;
+  readonly index: number;
+  readonly domain: DomainSoftware;
+  readonly link: Link;
+  /** Starts its traffic. */
+  start(): void;
+  /** No DMA will follow and none is in flight. */
+  readonly finished: boolean;
+  /** What the device itself counts. */
+  figures(): Record<string, number>;
+  dump(): string;
+}
+
+export function createDevice(
+  around: DeviceSurroundings,
+  wanted: ResolvedDevice,
+  domain: DomainSoftware,
+  index: number,
+  deviceId: number,
+): Device {
+  const { clock, events, txns, masters, rootComplex, software } = around;
+  const link = new Link(events, txns, linkOptions(wanted.link, clock), rootComplex, masters);
+  const dma = software.attach(domain, index, deviceId);
+  const master = createMaster(around, wanted, domain, dma, link);
+  return { name: wanted.name, index, domain, link, ...master };
+}
+
+type Master = Pick<Device, 'start' | 'finished' | 'figures' | 'dump'>;
+
+function createMaster(
+  around: DeviceSurroundings,
+  wanted: ResolvedDevice,
+  domain: DomainSoftware,
+  dma: DmaDevice,
+  link: Link,
+): Master {
+  const { events, txns, accounting, masters } = around;
+  const surroundings = { events, txns, accounting, link: link.up, master: masters.length };
+  const random = new RandomStream(around.seed, wanted.name);
+  switch (wanted.master.kind) {
+    case 'pattern':
+      return createPattern(around, surroundings, wanted.master, domain, dma, random);
+    case 'nic':
+      return createNic(around, surroundings, wanted.master, domain, dma, random);
+    case 'recorded':
+      throw new InputError(
+        'recorded',
+        `device ${wanted.name}: a recorded device needs a recording in the scenario`,
+      );
+  }
+}
+
+function createPattern(
+  around: DeviceSurroundings,
+  surroundings: DmaSurroundings,
+  values: Values<PatternSpec>,
+  domain: DomainSoftware,
+  dma: DmaDevice,
+  random: RandomStream,
+): Master {
+  const options = patternOptions(values, around.clock);
+  const pages = windowPages(options);
+  const frame = domain.buffers.allocRun(pages, alignmentOf(pages));
+  const page = around.software.api.mapNow(dma, frame, pages, ACCESS_READ | ACCESS_WRITE);
+  const place = { device: dma.index, pasid: -1, hi: pnHi(page), lo: pnLo(page) };
+  const master = new PatternMaster(surroundings, options, place, random);
+  around.masters.push(master);
+  return {
+    start: () => master.start(),
+    get finished() {
+      return master.finished;
+    },
+    figures: () => ({ requests: master.requests }),
+    dump: () => master.dump(),
+  };
+}
+
+function createNic(
+  around: DeviceSurroundings,
+  surroundings: DmaSurroundings,
+  values: Values<NicSpec>,
+  domain: DomainSoftware,
+  dma: DmaDevice,
+  random: RandomStream,
+): Master {
+  const { clock, software, memory, masters } = around;
+  const options = nicOptions(values, clock);
+  const nic = new Nic(surroundings, memory, dma.index, options, random);
+  masters.push(nic);
+  const { guest } = domain.domain;
+  const { doorbellCycles } = software.options.invalidation;
+  const driver = new NicDriver(
+    {
+      events: around.events,
+      host: software.host,
+      api: software.api,
+      nic,
+      device: dma,
+      memory: guest === null ? memory : new GuestMemoryPort(guest, memory),
+      frames: domain.buffers,
+    },
+    options,
+    nicDriverOptions(values, clock, doorbellCycles),
+  );
+  return {
+    start: () => {
+      driver.start();
+      nic.start();
+    },
+    get finished() {
+      return !nic.running;
+    },
+    figures: () => nic.counters.toPlain(),
+    dump: () => nic.describe(),
+  };
+}
+
+/** Runs of pages start where the largest page that could map them would. */
+function alignmentOf(pages: number): number {
+  if (pages >= 2 ** 18) return 2 ** 18;
+  return pages >= 512 ? 512 : 1;
+}

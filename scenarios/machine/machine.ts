@@ -1,0 +1,164 @@
+/**
+ * The machine of a scenario: everything that lives in partition 0, wired together in one place.
+ * Walk shards are partitions of their own (shard.ts).
+ */
+import { DmaAccounting } from '../../hw/dma/accounting.ts';
+import { AddressLimit } from '../../hw/iommu/address-limit.ts';
+import { ContextCache } from '../../hw/iommu/caches/context-cache.ts';
+import type { Iotlb } from '../../hw/iommu/caches/iotlb.ts';
+import { DataAccess } from '../../hw/iommu/timed/data-access.ts';
+import { DirectPath } from '../../hw/iommu/timed/direct-path.ts';
+import { TimedIommu } from '../../hw/iommu/timed/unit.ts';
+import { Walker } from '../../hw/iommu/walk/walker.ts';
+import { MemoryView } from '../../hw/memory/memory-view.ts';
+import type { PhysicalMemory } from '../../hw/memory/physical-memory.ts';
+import { memoryTimingConfig } from '../../hw/memory/spec.ts';
+import type { StoreLog } from '../../hw/memory/store-log.ts';
+import { SwitchedPort } from '../../hw/memory/switched-port.ts';
+import { MemoryTiming } from '../../hw/memory/timing.ts';
+import { type TransactionPort, Transactions } from '../../hw/pcie/transactions.ts';
+import type { Partition } from '../../sim/parallel/partition.ts';
+import type { Probe } from '../../sim/probe.ts';
+import type { Clock } from '../../sim/time/clock.ts';
+import { PHASE_OBSERVE } from '../../sim/time/event-queue.ts';
+import type { ResolvedScenario } from '../schema/resolved.ts';
+import { createDevice, type Device } from './devices.ts';
+import { createIotlb, createUnit, frontEndOptions, redirectOf } from './iommu.ts';
+import { Software } from './software.ts';
+
+/** Transactions that may be in flight in the whole machine. */
+const TRANSACTIONS_PER_DEVICE = 1024;
+const TRANSACTIONS_MIN = 4096;
+const TRANSACTIONS_MAX = 1 << 17;
+
+/** Requester ids: bus 1 on, 8 devices of 8 functions each. */
+const FIRST_REQUESTER = 0x100;
+
+export class Machine {
+  readonly scenario: ResolvedScenario;
+  readonly clock: Clock;
+  readonly partition: Partition;
+  readonly memory: PhysicalMemory;
+  readonly txns: Transactions;
+  readonly timing: MemoryTiming;
+  readonly accounting: DmaAccounting;
+  readonly iotlb: Iotlb;
+  readonly contexts: ContextCache;
+  readonly iommu: TimedIommu;
+  readonly software: Software;
+  readonly devices: readonly Device[];
+  private readonly port: SwitchedPort;
+  private readonly view: MemoryView;
+
+  constructor(
+    scenario: ResolvedScenario,
+    clock: Clock,
+    partition: Partition,
+    memory: PhysicalMemory,
+    log: StoreLog,
+    probe: Probe,
+  ) {
+    this.scenario = scenario;
+    this.clock = clock;
+    this.partition = partition;
+    this.memory = memory;
+    const { iommu } = scenario;
+    const { events } = partition;
+    this.view = new MemoryView(memory, log, events);
+    this.port = new SwitchedPort(memory.direct);
+    const wanted = scenario.devices.length * TRANSACTIONS_PER_DEVICE;
+    const capacity = Math.min(TRANSACTIONS_MAX, Math.max(TRANSACTIONS_MIN, wanted));
+    this.txns = new Transactions(capacity);
+    const slices = 1 + iommu.walkers.shards;
+    this.timing = new MemoryTiming(memoryTimingConfig(scenario.memory, clock, slices));
+    this.accounting = new DmaAccounting(this.txns, scenario.devices.length, probe);
+    this.iotlb = createIotlb(iommu);
+    this.contexts = new ContextCache(iommu.caches.context);
+    const data = new DataAccess(events, this.txns, this.timing);
+    const deviceIds = Int32Array.from(scenario.devices, (_, index) => FIRST_REQUESTER + index);
+    const domainOf = new Int32Array(scenario.devices.length);
+    this.iommu = new TimedIommu(
+      {
+        partition,
+        txns: this.txns,
+        memory: this.port,
+        timing: this.timing,
+        data,
+        iotlb: this.iotlb,
+        contexts: this.contexts,
+        createWalker: () => new Walker({ caches: null, redirect: redirectOf(iommu.arch) }),
+        createUnit: (ports) => createUnit(iommu, ports),
+        limit: (port, bits) => new AddressLimit(port, bits),
+        observer: {
+          use: (device, hi, lo, outHi, outLo, access, cycle) =>
+            this.software.safety.use(domainOf[device], hi, lo, outHi, outLo, access, cycle),
+        },
+        probe,
+        deviceIds,
+      },
+      frontEndOptions(iommu, clock),
+    );
+    this.software = new Software(scenario, clock, events, this.iommu.unit, this.port);
+    const direct = new DirectPath(events, this.txns, data);
+    const rootComplex: TransactionPort = iommu.enabled ? this.iommu.frontEnd : direct;
+    this.devices = this.createDevices(rootComplex, data, deviceIds, domainOf);
+  }
+
+  private createDevices(
+    rootComplex: TransactionPort,
+    data: DataAccess,
+    deviceIds: Int32Array,
+    domainOf: Int32Array,
+  ): Device[] {
+    const { scenario, software } = this;
+    const around = {
+      seed: scenario.seed,
+      clock: this.clock,
+      events: this.partition.events,
+      txns: this.txns,
+      accounting: this.accounting,
+      masters: [] as TransactionPort[],
+      rootComplex,
+      software,
+      memory: this.port,
+    };
+    return scenario.devices.map((wanted, index) => {
+      const domain = software.domainOf(wanted.domain);
+      domainOf[index] = domain.domain.index;
+      const device = createDevice(around, wanted, domain, index, deviceIds[index]);
+      data.returns.push(device.link.down);
+      this.iommu.settle();
+      return device;
+    });
+  }
+
+  /** Ends set-up: from now on stores are logged, commands take time and devices are at work. */
+  start(): void {
+    this.iommu.start();
+    this.port.target = this.view;
+    this.iommu.onFence = () => this.software.path.wake();
+    const { events } = this.partition;
+    const warmup = this.clock.ceil(this.scenario.run.warmup);
+    if (warmup > 0) {
+      const onWarm = events.register(PHASE_OBSERVE, 'warm', () => this.resetFigures());
+      events.at(warmup, onWarm, 0, 0);
+    }
+    for (const device of this.devices) device.start();
+  }
+
+  /** Work that must still end; a run without events but with open work stands still. */
+  get open(): number {
+    return this.txns.inFlight + this.iommu.open;
+  }
+
+  dump(): string {
+    const lines = this.devices.map((device) => `${device.name}: ${device.dump()}`);
+    return [this.iommu.dump(), ...lines].join('\n  ');
+  }
+
+  private resetFigures(): void {
+    this.accounting.reset();
+    this.timing.resetStatistics();
+    this.iommu.resetFigures();
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * The host's software: cores, the driver of the IOMMU, domains with their tables, and the DMA API
+ * of each domain with its mapping policy.
+ */
+
+import { Host } from '../../hw/host/core.ts';
+import { DmaApi, type DmaDevice } from '../../hw/host/dma-api.ts';
+import type { Domain, DomainKind, IommuDriver } from '../../hw/host/drivers/driver.ts';
+import { RiscvDriver } from '../../hw/host/drivers/riscv.ts';
+import { VtdDriver } from '../../hw/host/drivers/vtd.ts';
+import { FrameAllocator } from '../../hw/host/frames.ts';
+import { GuestMemory } from '../../hw/host/guest.ts';
+import { InvalidationPath } from '../../hw/host/invalidation.ts';
+import { DomainMapping } from '../../hw/host/policies/make.ts';
+import { SafetyChecker } from '../../hw/host/safety.ts';
+import { type HostOptions, hostOptions } from '../../hw/host/spec.ts';
+import type { IommuUnit } from '../../hw/iommu/architecture.ts';
+import { formatByName } from '../../hw/iommu/walk/registry.ts';
+import type { MemoryPort } from '../../hw/memory/port.ts';
+import { InternalError } from '../../sim/errors.ts';
+import type { Clock } from '../../sim/time/clock.ts';
+import type { EventQueue } from '../../sim/time/event-queue.ts';
+import type { ResolvedDomain, ResolvedScenario } from '../schema/resolved.ts';
+import { AUTO_FORMATS } from '../schema/specs.ts';
+
+/** First frame of the kernel's memory (256 MiB), of buffers (64 GiB) and of guests (256 GiB). */
+const KERNEL_BASE = 0x10000;
+const KERNEL_FRAMES = 2 ** 22;
+const BUFFER_BASE = 2 ** 24;
+const BUFFER_FRAMES = 2 ** 25;
+const GUEST_BASE = 2 ** 26;
+
+const PAGE_ORDERS = { '4KiB': 0, '2MiB': 9, '1GiB': 18 } as const;
+
+/** What a device needs of its domain. */
+export interface DomainSoftware {
+  readonly name: string;
+  readonly domain: Domain;
+  readonly mapping: DomainMapping;
+  /** Frames for the buffers of the domain's devices: the guest's where it has one. */
+  readonly buffers: FrameAllocator;
+}
+
+export class Software {
+  readonly host: Host;
+  readonly api: DmaApi;
+  readonly driver: IommuDriver;
+  readonly path: InvalidationPath;
+  readonly safety: SafetyChecker = new SafetyChecker();
+  readonly options: HostOptions;
+  readonly domains: ReadonlyMap<string, DomainSoftware>;
+  private readonly events: EventQueue;
+  private readonly scenario: ResolvedScenario;
+  private readonly kernel = new FrameAllocator({ base: KERNEL_BASE, frames: KERNEL_FRAMES });
+  private readonly buffers = new FrameAllocator({ base: BUFFER_BASE, frames: BUFFER_FRAMES });
+  private nextGuestFrame = GUEST_BASE;
+  private domainCount = 0;
+
+  constructor(
+    scenario: ResolvedScenario,
+    clock: Clock,
+    events: EventQueue,
+    unit: IommuUnit,
+    memory: MemoryPort,
+  ) {
+    this.scenario = scenario;
+    this.events = events;
+    this.options = hostOptions(scenario.host, clock);
+    this.host = new Host(events, this.options.cores);
+    this.api = new DmaApi(events, this.host, this.safety);
+    const ports = {
+      registers: unit.registers,
+      memory,
+      frames: this.kernel,
+      nextDomain: () => this.domainCount++,
+    };
+    this.driver =
+      scenario.iommu.arch === 'vtd'
+        ? new VtdDriver(ports)
+        : new RiscvDriver(ports, {
+            commandEntries: 8192,
+            faultEntries: 4096,
+            directoryLevels: scenario.iommu.riscv.directory_levels,
+          });
+    this.driver.initialise();
+    const { invalidation } = this.options;
+    this.path = new InvalidationPath(events, this.host, this.driver, invalidation, true);
+    this.domains = new Map(
+      scenario.domains.map((domain) => [domain.name, this.createDomain(domain)]),
+    );
+  }
+
+  /** The DMA API's view of device `index` in a domain; points the unit's context at the domain. */
+  attach(domain: DomainSoftware, index: number, deviceId: number): DmaDevice {
+    this.driver.attach(domain.domain, deviceId);
+    return domain.mapping.device(index);
+  }
+
+  domainOf(name: string): DomainSoftware {
+    const domain = this.domains.get(name);
+    if (domain === undefined) throw new InternalError('domain', `no domain ${name}`);
+    return domain;
+  }
+
+  private createDomain(wanted: ResolvedDomain): DomainSoftware {
+    const guest = wanted.translation === 'nested' ? this.createGuest(wanted) : null;
+    const buffers =
+      guest === null ? this.buffers : new FrameAllocator({ base: guest.base, frames: guest.pages });
+    const domain = this.createTables(wanted, guest, buffers);
+    const passthrough = wanted.translation === 'passthrough';
+    const mapping = new DomainMapping(this.events, this.host, this.api, this.options, {
+      domain,
+      driver: this.driver,
+      path: this.path,
+      policy: passthrough ? 'passthrough' : wanted.policy,
+      addressBits: wanted.address_bits,
+    });
+    return { name: wanted.name, domain, mapping, buffers };
+  }
+
+  private createTables(
+    wanted: ResolvedDomain,
+    guest: GuestMemory | null,
+    guestFrames: FrameAllocator,
+  ): Domain {
+    const { driver, scenario } = this;
+    const kind: DomainKind = wanted.translation;
+    if (kind === 'passthrough') return driver.createDomain({ kind });
+    const auto = AUTO_FORMATS[scenario.iommu.arch];
+    const named = (name: string, otherwise: string) =>
+      formatByName(name === 'auto' ? otherwise : name);
+    const tables = { maxLeafLevel: PAGE_ORDERS[wanted.page] / 9 };
+    if (guest === null) {
+      const format =
+        kind === 'stage1' ? named(wanted.stage1, auto.stage1) : named(wanted.stage2, auto.stage2);
+      return driver.createDomain({ kind, format, tables });
+    }
+    const parent = driver.createDomain({
+      kind: 'stage2',
+      format: named(wanted.stage2, auto.stage2),
+      guest,
+    });
+    const format = named(wanted.stage1, auto.stage1);
+    return driver.createDomain({ kind, format, tables, parent, guestFrames });
+  }
+
+  private createGuest(wanted: ResolvedDomain): GuestMemory {
+    const pageOrder = PAGE_ORDERS[wanted.stage2_page];
+    const size = 2 ** pageOrder;
+    const pages = Math.ceil(wanted.guest_memory / 4096 / size) * size;
+    const hostBase = this.nextGuestFrame;
+    const gigabyte = 2 ** 18;
+    this.nextGuestFrame += Math.ceil(pages / gigabyte) * gigabyte;
+    // The guest's first gigabyte starts where guests of the kind have their memory: at 2 GiB.
+    return new GuestMemory({ base: 2 * gigabyte, pages, hostBase, pageOrder });
+  }
+}
