@@ -7,7 +7,7 @@ import { InternalError } from '../../sim/errors.ts';
 import { Fifo } from '../../sim/resources/fifo.ts';
 import type { EventQueue } from '../../sim/time/event-queue.ts';
 import { PAGE_SIZE, PN_LO_MASK } from '../address.ts';
-import { TXN_OK, type Transactions } from '../pcie/transactions.ts';
+import { type Transactions, TXN_OK } from '../pcie/transactions.ts';
 import { DmaPort, type DmaSurroundings } from './dma-port.ts';
 
 /** Told when a job is done. `txn` is its last transaction, still open. */

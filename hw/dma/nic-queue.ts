@@ -14,7 +14,9 @@ export interface RingAddresses {
 }
 
 export class NicQueue {
+  /** Queue pair, and place among all sides of the NIC. */
   readonly index: number;
+  readonly side: number;
   readonly entries: number;
   readonly mask: number;
   /** Descriptors that the driver has posted, of which fetches were begun, that are here, used. */
@@ -22,6 +24,8 @@ export class NicQueue {
   requested = 0;
   ready = 0;
   used = 0;
+  /** Next descriptor whose packet goes to the wire (transmit). */
+  toSend = 0;
   /** Completions given out, and those written to memory. */
   completing = 0;
   completed = 0;
@@ -35,16 +39,20 @@ export class NicQueue {
   readonly lo: Int32Array;
   readonly offset: Int32Array;
   readonly bytes: Int32Array;
+  /** Packet slot whose payload is here, by place; -1 for none (transmit). */
+  readonly payload: Int32Array;
 
-  constructor(index: number, entries: number) {
+  constructor(index: number, side: number, entries: number) {
     invariant((entries & (entries - 1)) === 0, 'a ring has a power of two of entries');
     this.index = index;
+    this.side = side;
     this.entries = entries;
     this.mask = entries - 1;
     this.hi = new Int32Array(entries);
     this.lo = new Int32Array(entries);
     this.offset = new Int32Array(entries);
     this.bytes = new Int32Array(entries);
+    this.payload = new Int32Array(entries).fill(-1);
   }
 
   /** Descriptors of the next fetch: up to `batch`, not beyond the ring's end or a page of it. */

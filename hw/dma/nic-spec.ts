@@ -1,6 +1,15 @@
 /** Parameters of the NIC and of its driver. */
 import { InputError } from '../../sim/errors.ts';
-import { bytes, choice, count, duration, flag, type Param, rate, type Values } from '../../sim/spec.ts';
+import {
+  bytes,
+  choice,
+  count,
+  duration,
+  flag,
+  type Param,
+  rate,
+  type Values,
+} from '../../sim/spec.ts';
 import type { Clock, CyclesPerByte } from '../../sim/time/clock.ts';
 
 export const PACKET_MIXES = ['mtu', 'small', 'imix'] as const;
@@ -26,9 +35,10 @@ type NumberName =
   | 'interrupt'
   | 'packet';
 
-export type NicSpec = { readonly packets: Param<PacketMix>; readonly page_aligned: Param<boolean> } & Readonly<
-  Record<NumberName, Param<number>>
->;
+export type NicSpec = {
+  readonly packets: Param<PacketMix>;
+  readonly page_aligned: Param<boolean>;
+} & Readonly<Record<NumberName, Param<number>>>;
 
 export const nicSpec: NicSpec = {
   receive: rate('200Gb/s', 'Rate of arriving packets on the wire; 0b/s for none.', { min: 0 }),

@@ -5,10 +5,11 @@
  * is read, the packet leaves at line rate, an entry says so. A moderated interrupt per queue pair
  * tells the driver.
  */
-import { CounterSet } from '../../sim/stats/counters.ts';
+
+import type { RandomStream } from '../../sim/random/stream.ts';
 import { Bandwidth } from '../../sim/resources/bandwidth.ts';
 import { Fifo } from '../../sim/resources/fifo.ts';
-import type { RandomStream } from '../../sim/random/stream.ts';
+import { CounterSet } from '../../sim/stats/counters.ts';
 import type { EventQueue } from '../../sim/time/event-queue.ts';
 import { PHASE_UNIT } from '../../sim/time/event-queue.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../iommu/access.ts';
@@ -106,6 +107,8 @@ export class Nic implements TransactionPort, JobOwner {
   private readonly outOffset: Int32Array;
   private readonly nextFree: Int32Array;
   private firstFree = 0;
+  /** A side wanted a slot when there was none. */
+  private starved = false;
 
   constructor(
     around: DmaSurroundings,
@@ -125,12 +128,12 @@ export class Nic implements TransactionPort, JobOwner {
     const jobs = packets * 2 + options.queues * 2;
     this.reads = new DmaJobs(around, this, device, ACCESS_READ, options.reads, jobs);
     this.writes = new DmaJobs(around, this, device, ACCESS_WRITE, options.writes, jobs);
-    const side = (entries: number) => (_: unknown, i: number) => new NicQueue(i, entries);
-    const count = { length: options.queues };
-    this.sides = [
-      ...Array.from(count, side(options.receiveRing)),
-      ...Array.from(count, side(options.transmitRing)),
-    ];
+    const { queues, receiveRing, transmitRing } = options;
+    const count = { length: queues };
+    this.sides = Array.from(
+      { length: 2 * queues },
+      (_, i) => new NicQueue(i % queues, i, i < queues ? receiveRing : transmitRing),
+    );
     const waiting = Math.max(1, Math.ceil(options.receiveBuffer / SMALL_PACKET));
     this.arrived = Array.from(count, () => new Fifo(waiting));
     this.wireIn = options.receive === null ? null : new Bandwidth(options.receive);
@@ -170,9 +173,7 @@ export class Nic implements TransactionPort, JobOwner {
   /** The link is up: packets arrive from now or from the start cycle on. */
   start(): void {
     if (this.wireIn === null) return;
-    const wait = Math.max(0, this.options.startCycle - this.events.now);
-    this.nextBytes = this.drawBytes();
-    this.events.after(wait + this.wireTime(this.wireIn, wait), this.onArrival, 0, 0);
+    this.awaitPacket(Math.max(this.events.now, this.options.startCycle));
   }
 
   /** Doorbell: descriptors posted so far, as an absolute count. */
@@ -185,9 +186,11 @@ export class Nic implements TransactionPort, JobOwner {
   /** Wants an interrupt for completions beyond those of each side that the driver has seen. */
   arm(queue: number, seenReceive: number, seenTransmit: number): void {
     this.armed[queue] = 1;
-    const received = this.sideOf(queue, SIDE_RECEIVE).completed;
-    const sent = this.sideOf(queue, SIDE_TRANSMIT).completed;
-    if (received !== seenReceive || sent !== seenTransmit) this.raise(queue);
+    const receive = this.sideOf(queue, SIDE_RECEIVE);
+    const transmit = this.sideOf(queue, SIDE_TRANSMIT);
+    const received = receive.completed !== seenReceive && !receive.broken;
+    const sent = transmit.completed !== seenTransmit && !transmit.broken;
+    if (received || sent) this.raise(queue);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -209,7 +212,7 @@ export class Nic implements TransactionPort, JobOwner {
       this.outOffset[a] = this.txns.offset[txn];
     }
     const received = this.side[a] < this.options.queues;
-    if (kind === JOB_PAYLOAD && !received) this.send(a);
+    if (kind === JOB_PAYLOAD && !received) this.sendInOrder(this.sides[this.side[a]], a);
     else {
       if (kind === JOB_PAYLOAD) this.buffered -= this.bytes[a];
       if (--this.parts[a] === 0) this.complete(a, kind === JOB_COMPLETION && failed);
@@ -230,10 +233,10 @@ export class Nic implements TransactionPort, JobOwner {
     return this.sides[side * this.options.queues + queue];
   }
 
-  /** Fetches more when the stock runs low. One fetch of a queue at a time keeps them in order. */
+  /** Fetches when the stock is below two batches; one fetch of a queue at a time keeps order. */
   private fetch(ring: NicQueue): void {
     const { fetchBatch } = this.options;
-    if (ring.fetching || ring.broken || ring.requested - ring.used >= fetchBatch) return;
+    if (ring.fetching || ring.broken || ring.requested - ring.used >= 2 * fetchBatch) return;
     const count = ring.fetchable(fetchBatch);
     if (count === 0) return;
     const place = ring.requested & ring.mask;
@@ -242,7 +245,7 @@ export class Nic implements TransactionPort, JobOwner {
     this.counters.add(COUNT_FETCHES, 1);
     this.reads.start(
       JOB_FETCH,
-      this.sides.indexOf(ring),
+      ring.side,
       count,
       NicQueue.pageHi(ring.descriptorPage, place),
       NicQueue.pageLo(ring.descriptorPage, place),
@@ -265,10 +268,15 @@ export class Nic implements TransactionPort, JobOwner {
 
   /** Puts descriptors that are here to use. */
   private advance(ring: NicQueue): void {
-    const index = this.sides.indexOf(ring);
-    if (index < this.options.queues) this.deliver(ring, index);
-    else this.readPackets(ring, index);
+    if (ring.side < this.options.queues) this.deliver(ring);
+    else this.readPackets(ring);
     this.fetch(ring);
+  }
+
+  private hasSlot(): boolean {
+    if (this.firstFree >= 0) return true;
+    this.starved = true;
+    return false;
   }
 
   private takeSlot(side: number, bytes: number, descriptor: number, parts: number): number {
@@ -296,11 +304,17 @@ export class Nic implements TransactionPort, JobOwner {
     } else {
       this.buffered += bytes;
       this.arrived[queue].push(now, bytes);
-      this.deliver(this.sides[queue], queue);
+      this.advance(this.sides[queue]);
     }
+    this.awaitPacket(0);
+  }
+
+  /** Schedules the next packet: it follows its predecessor on the wire, not before `from`. */
+  private awaitPacket(from: number): void {
     this.nextBytes = this.drawBytes();
-    const wait = this.wireTime(this.wireIn as Bandwidth, 0);
-    if (now + wait < this.options.stopCycle) this.events.after(wait, this.onArrival, 0, 0);
+    const wire = this.wireIn as Bandwidth;
+    const end = wire.reserve(from, this.nextBytes + WIRE_OVERHEAD_BYTES);
+    if (end < this.options.stopCycle) this.events.at(end, this.onArrival, 0, 0);
     else this.stopped = true;
   }
 
@@ -310,34 +324,47 @@ export class Nic implements TransactionPort, JobOwner {
   }
 
   /** Writes arrived packets into buffers, as far as there are both. */
-  private deliver(ring: NicQueue, queue: number): void {
+  private deliver(ring: NicQueue): void {
     const { now } = this.events;
-    const arrived = this.arrived[queue];
-    while (arrived.length > 0 && ring.used < ring.ready && this.firstFree >= 0) {
+    const arrived = this.arrived[ring.index];
+    while (arrived.length > 0 && ring.used < ring.ready && this.hasSlot()) {
       const place = ring.used & ring.mask;
       const bytes = arrived.shift(now);
-      const slot = this.takeSlot(queue, bytes, ring.used++, 2);
+      const slot = this.takeSlot(ring.side, bytes, ring.used++, 2);
       const { hi, lo, offset } = ring;
       this.writes.start(JOB_PAYLOAD, slot, 0, hi[place], lo[place], offset[place], bytes);
       this.writeCompletion(ring, slot);
     }
-    this.fetch(ring);
   }
 
   // -------------------------------------------------------------------------------------------
   // Transmit
 
-  private readPackets(ring: NicQueue, side: number): void {
-    while (ring.used < ring.ready && this.firstFree >= 0) {
+  private readPackets(ring: NicQueue): void {
+    while (ring.used < ring.ready && this.hasSlot()) {
       const place = ring.used & ring.mask;
       const bytes = ring.bytes[place];
-      const slot = this.takeSlot(side, bytes, ring.used++, 1);
+      const slot = this.takeSlot(ring.side, bytes, ring.used++, 1);
       const { hi, lo, offset } = ring;
       this.reads.start(JOB_PAYLOAD, slot, 0, hi[place], lo[place], offset[place], bytes);
     }
   }
 
-  /** The payload is here: it leaves when the wire is free. A packet in error does not. */
+  /** A payload is here: packets of a queue leave in the order of their descriptors. */
+  private sendInOrder(ring: NicQueue, slot: number): void {
+    const { payload, mask } = ring;
+    payload[this.descriptor[slot] & mask] = slot;
+    for (;;) {
+      const place = ring.toSend & mask;
+      const next = payload[place];
+      if (next < 0) return;
+      payload[place] = -1;
+      ring.toSend++;
+      this.send(next);
+    }
+  }
+
+  /** The packet leaves when the wire is free; one in error does not. */
   private send(slot: number): void {
     const { now } = this.events;
     if (this.failed[slot] !== 0 || this.wireOut === null) {
@@ -399,9 +426,15 @@ export class Nic implements TransactionPort, JobOwner {
     this.resume(ring);
   }
 
-  /** A packet slot is free: others that waited for one go on. */
+  /** A packet slot is free: sides that waited for one go on, in turn after this one. */
   private resume(ring: NicQueue): void {
-    this.advance(ring);
+    if (!this.starved) {
+      this.advance(ring);
+      return;
+    }
+    this.starved = false;
+    const { sides } = this;
+    for (let i = 1; i <= sides.length; i++) this.advance(sides[(ring.side + i) % sides.length]);
   }
 
   private raise(queue: number): void {
@@ -426,11 +459,5 @@ export class Nic implements TransactionPort, JobOwner {
     const draw = this.random.below(MIX_PARTS);
     if (draw < MIX_SMALL) return SMALL_PACKET;
     return draw < MIX_MEDIUM ? Math.min(MEDIUM_PACKET, mtu) : mtu;
-  }
-
-  /** Cycles until the packet drawn last is in, when the wire is taken up `wait` cycles from now. */
-  private wireTime(wire: Bandwidth, wait: number): number {
-    const from = this.events.now + wait;
-    return wire.reserve(from, this.nextBytes + WIRE_OVERHEAD_BYTES) - from;
   }
 }

@@ -39,6 +39,8 @@ test('riscv: a read-only page refuses writes', () => {
   bench.driver.map(domain, 0, 5, 0, 0x90000, 1, ACCESS_READ);
   assert.is(bench.translate(DEVICE, 5, ACCESS_READ), 0x90000);
   assert.is(bench.translate(DEVICE, 5, ACCESS_WRITE), -1);
+  bench.driver.map(domain, 0, 6, 0, 0x90000, 1, ACCESS_WRITE);
+  assert.is(bench.translate(DEVICE, 6, ACCESS_READ), 0x90000);
   assert.is(bench.driver.serviceFaults(), 1);
   assert.is(bench.driver.serviceFaults(), 0);
 });

@@ -216,7 +216,9 @@ export class RiscvDriver implements IommuDriver {
     pages: number,
     access: number,
   ): void {
-    needTables(domain).map(hi, lo, frameHi, frameLo, pages, access);
+    // Entries cannot permit writing without reading (Linux riscv_iommu_map_pages likewise).
+    const permitted = (access & ACCESS_WRITE) !== 0 ? access | ACCESS_READ : access;
+    needTables(domain).map(hi, lo, frameHi, frameLo, pages, permitted);
   }
 
   unmap(domain: Domain, hi: number, lo: number, pages: number): number {
