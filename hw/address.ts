@@ -11,6 +11,8 @@ export const PAGE_SIZE = 4096;
 /** Bits of a page number held in the low half. */
 export const PN_LO_BITS = 27;
 export const PN_LO_MASK = 0x7ffffff;
+/** Bits of a page number held in the high half: 25. */
+export const PN_HI_MASK = 0x1ffffff;
 const PN_LO_RANGE = 0x8000000;
 
 /** High half of the page number of a byte address. */
@@ -46,6 +48,16 @@ export function pnHi(pn: number): number {
 /** Low half of a page number given as one number. */
 export function pnLo(pn: number): number {
   return (pn % PN_LO_RANGE) | 0;
+}
+
+/** Low half of a page number whose lowest `bits` bits (of both halves) are cleared. */
+export function clearLo(lo: number, bits: number): number {
+  return bits >= PN_LO_BITS ? 0 : lo & (PN_LO_MASK << bits);
+}
+
+/** High half, likewise. */
+export function clearHi(hi: number, bits: number): number {
+  return bits <= PN_LO_BITS ? hi : hi & (PN_HI_MASK << (bits - PN_LO_BITS));
 }
 
 /** `0x...` text of an address. */

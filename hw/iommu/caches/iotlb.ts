@@ -3,6 +3,8 @@
  * for all sizes, or arrays by size class; each with its own geometry. An array is probed once for
  * every page size that it holds at the moment. Also used as the nested TLB (guest to system page).
  */
+
+import { clearHi, clearLo } from '../../address.ts';
 import type { Operation } from '../architecture.ts';
 import type { ReplacementPolicy } from '../spec.ts';
 import {
@@ -14,7 +16,7 @@ import {
 } from '../walk/format.ts';
 import { leafPermits, privilegePermits } from '../walk/permission.ts';
 import type { Walk } from '../walk/walk.ts';
-import { clearHi, clearLo, fillHi, fillLo } from '../walk/words.ts';
+import { fillHi, fillLo } from '../walk/words.ts';
 import { overlaps, tagCovers } from './ranges.ts';
 import { type Geometry, SetAssociative, setIndex } from './set-associative.ts';
 

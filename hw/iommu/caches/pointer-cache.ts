@@ -3,9 +3,9 @@
  * address to the system address of the next lower table.
  */
 
+import { clearHi, clearLo } from '../../address.ts';
 import type { Operation } from '../architecture.ts';
 import { LEAF_GLOBAL, LEAF_ORDER_MASK, LEAF_ORDER_SHIFT } from '../walk/format.ts';
-import { clearHi, clearLo } from '../walk/words.ts';
 import { overlaps, tagCovers } from './ranges.ts';
 import { type Geometry, SetAssociative, setIndex } from './set-associative.ts';
 

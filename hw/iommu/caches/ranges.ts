@@ -2,8 +2,9 @@
  * What an invalidation covers: tags and aligned ranges of pages. A range is the 2^order pages
  * around page (hi, lo), aligned to their number.
  */
+
+import { clearHi, clearLo } from '../../address.ts';
 import { TAG_NONE } from '../architecture.ts';
-import { clearHi, clearLo } from '../walk/words.ts';
 
 /** Whether two aligned ranges have a page in common. */
 export function overlaps(

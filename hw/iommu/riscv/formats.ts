@@ -99,7 +99,7 @@ export class RiscvFormat implements PageTableFormat {
   readonly rootExtraBits: number;
   readonly inputBits: number;
   readonly signExtended: boolean;
-  readonly frameShift: number = FRAME_SHIFT;
+  readonly frameShift: 10 | 12 = FRAME_SHIFT;
   readonly frameHiMask: number = FRAME_HI_MASK;
   readonly accessedBit: number = PTE_A;
   readonly dirtyBit: number = PTE_D;
@@ -133,22 +133,25 @@ export class RiscvFormat implements PageTableFormat {
   }
 
   decode(lo: number, hi: number, level: number, access: number, flags: number): number {
-    // Nearly every entry is a pointer with nothing else set or a leaf that simply serves.
-    if (hi >>> HIGH_FLAGS_SHIFT === 0) {
-      if ((lo & POINTER_MASK) === PTE_V && level !== 0) {
-        return (lo & this.globalBit) === 0 ? POINTER : POINTER | GLOBAL;
-      }
-      if ((access & this.special) === 0) {
-        const needed = LEAF_NEEDED | ((access & RWX) << 1) | ((access & WRITE) << 6);
-        if (
-          (lo & needed) === needed &&
-          (lo & WRITE_ONLY) !== PTE_W &&
-          (lo & (PTE_R | PTE_X)) !== 0 &&
-          (lo & this.alignLo[level]) === 0 &&
-          (hi & this.alignHi[level]) === 0
-        ) {
-          return this.leafBits(lo, hi, level * this.indexBits, flags);
-        }
+    // Most entries read are pointers with nothing else set.
+    if ((lo & POINTER_MASK) === PTE_V && hi >>> HIGH_FLAGS_SHIFT === 0 && level !== 0) {
+      return (lo & this.globalBit) === 0 ? POINTER : POINTER | GLOBAL;
+    }
+    return this.decodeLeaf(lo, hi, level, access, flags);
+  }
+
+  /** And most others are leaves that simply serve: unprivileged, accessed and dirty set. */
+  private decodeLeaf(lo: number, hi: number, level: number, access: number, flags: number): number {
+    if (hi >>> HIGH_FLAGS_SHIFT === 0 && (access & this.special) === 0) {
+      const needed = LEAF_NEEDED | ((access & RWX) << 1) | ((access & WRITE) << 6);
+      if (
+        (lo & needed) === needed &&
+        (lo & WRITE_ONLY) !== PTE_W &&
+        (lo & (PTE_R | PTE_X)) !== 0 &&
+        (lo & this.alignLo[level]) === 0 &&
+        (hi & this.alignHi[level]) === 0
+      ) {
+        return this.leafBits(lo, hi, level * this.indexBits, flags);
       }
     }
     return this.examine(lo, hi, level, access, flags);

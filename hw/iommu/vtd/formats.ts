@@ -51,7 +51,7 @@ export class VtdSecondStage implements PageTableFormat {
   readonly rootExtraBits: number = 0;
   readonly inputBits: number;
   readonly signExtended: boolean = false;
-  readonly frameShift: number = FRAME_SHIFT;
+  readonly frameShift: 10 | 12 = FRAME_SHIFT;
   readonly frameHiMask: number = FRAME_HI_MASK;
   readonly accessedBit: number = 0;
   readonly dirtyBit: number = 0;

@@ -69,7 +69,7 @@ export interface PageTableFormat {
   /** Bits above the width must repeat its top bit (else they must be zero). */
   readonly signExtended: boolean;
   /** Position of the frame number in an entry: 10 (RISC-V) or 12. */
-  readonly frameShift: number;
+  readonly frameShift: 10 | 12;
   /** Mask on the high word of an entry that leaves only frame-number bits. */
   readonly frameHiMask: number;
   /** Bits that hardware sets for accessed and for dirty, in the low word; 0 where there are none. */

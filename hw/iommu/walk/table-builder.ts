@@ -8,7 +8,7 @@ import type { MemoryPort } from '../../memory/port.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../access.ts';
 import { ENTRY_TABLE, FAULT_NOT_PRESENT, type PageTableFormat } from './format.ts';
 import { FORMAT_RECORDS, type FormatRecord, formatNumber } from './registry.ts';
-import { indexOf, swapBytes } from './words.ts';
+import { indexOf, rootIndexOf, swapBytes } from './words.ts';
 
 export interface TableBuilderOptions {
   readonly memory: MemoryPort;
@@ -55,7 +55,9 @@ export class TableBuilder {
     let table = this.root;
     for (let at = format.levels - 1; ; at--) {
       const root = at === format.levels - 1;
-      const index = indexOf(this.record, pnHi(page), pnLo(page), at, root);
+      const hi = pnHi(page);
+      const lo = pnLo(page);
+      const index = root ? rootIndexOf(this.record, hi, lo) : indexOf(this.record, hi, lo, at);
       const byte = index * format.entryBytes;
       const tablePage = table + Math.floor(byte / 4096);
       const place = locate === undefined ? tablePage : locate(tablePage);

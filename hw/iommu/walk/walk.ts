@@ -1,8 +1,10 @@
 /**
  * One translation in progress. The walker (walker.ts) advances it; whoever drives it performs the
- * memory accesses that it asks for, at once (functional) or as timed events. Plain integers only.
+ * memory accesses that it asks for, at once (functional) or as timed events. Plain integers, but
+ * for the two formats.
  */
 import { WALK_CONTEXT_WORDS } from './context.ts';
+import { BARE_RECORD, type FormatRecord } from './registry.ts';
 
 /** What the driver must do next. */
 /** Read `readBytes` at (readHi, readLo, readOffset), then call `advance` with the words. */
@@ -53,6 +55,11 @@ export class Walk {
   // Position (owned by the walker).
   /** What the words that `advance` is called with are: a POS_* of steps.ts. */
   position = 0;
+  /** Formats and flags of the stages, taken from the context when the walk begins. */
+  format1: FormatRecord = BARE_RECORD;
+  format2: FormatRecord = BARE_RECORD;
+  flags1 = 0;
+  flags2 = 0;
   /** Level where stage 1 stands, also while stage 2 serves it. */
   level1 = 0;
   /** IMPLICIT_*: for what stage 2 translates. */

@@ -7,7 +7,7 @@
  * Address Translation".
  */
 
-import { PN_LO_BITS, PN_LO_MASK } from '../../address.ts';
+import { PAGE_SHIFT, PAGE_SIZE } from '../../address.ts';
 import { MEM_POISON } from '../../memory/port.ts';
 import { ACCESS_READ, ACCESS_REPORT, ACCESS_WRITE } from '../access.ts';
 import type { WalkCaches } from '../caches/walk-caches.ts';
@@ -17,6 +17,7 @@ import {
   WC_S1_FORMAT,
   WC_S1_ROOT_HI,
   WC_S1_ROOT_LO,
+  WC_S2_FLAGS,
   WC_S2_FORMAT,
 } from './context.ts';
 import {
@@ -40,17 +41,9 @@ import {
   STAGE_BIG_ENDIAN,
 } from './format.ts';
 import type { Redirect } from './redirect.ts';
-import { FORMAT_BARE, FORMAT_RECORDS, type FormatRecord } from './registry.ts';
+import { BARE_RECORD, FORMAT_RECORDS, type FormatRecord } from './registry.ts';
 import { SecondStage } from './second-stage.ts';
-import {
-  askUpdate,
-  fail,
-  POS_ENTRY1,
-  POS_ENTRY2,
-  POS_REDIRECT,
-  POS_UPDATE1,
-  POS_UPDATE2,
-} from './steps.ts';
+import { askUpdate, fail, POS_ENTRY1, POS_ENTRY2, POS_REDIRECT, POS_UPDATE1 } from './steps.ts';
 import {
   CACHE_NONE,
   IMPLICIT_NONE,
@@ -63,15 +56,21 @@ import {
   STEP_READ,
   type Walk,
 } from './walk.ts';
-import { fillHi, fillLo, indexOf, inputInRange, swapBytes } from './words.ts';
+import {
+  entryHigh,
+  entryLow,
+  fillHi,
+  fillLo,
+  frameHigh,
+  frameLow,
+  indexOf,
+  inputInRange,
+  rootIndexOf,
+} from './words.ts';
 
 // V8 folds module constants into the code but reads imported bindings on every use: what is needed
 // for every entry has a name of its own here.
-const RECORDS = FORMAT_RECORDS;
-const FORMAT = WC_S1_FORMAT;
-const FORMAT2 = WC_S2_FORMAT;
-const FLAGS = WC_S1_FLAGS;
-const BARE = FORMAT_BARE;
+const BARE = BARE_RECORD;
 const BIG_ENDIAN = STAGE_BIG_ENDIAN;
 const TABLE = ENTRY_TABLE;
 const FAULT = ENTRY_FAULT;
@@ -80,9 +79,7 @@ const GLOBAL = LEAF_GLOBAL;
 const SET_AD = LEAF_SET_A | LEAF_SET_D;
 const ORDER_SHIFT = LEAF_ORDER_SHIFT;
 const ORDER_MASK = LEAF_ORDER_MASK;
-const LO_MASK = PN_LO_MASK;
-/** Bits of a word beyond those of the low half of a page number. */
-const EXTRA_BITS = 32 - PN_LO_BITS;
+const NO_CACHE = CACHE_NONE;
 const READ = STEP_READ;
 const DONE = STEP_DONE;
 const AT_ENTRY1 = POS_ENTRY1;
@@ -90,6 +87,8 @@ const AT_ENTRY2 = POS_ENTRY2;
 const STAGE1 = REF_STAGE1;
 const FOR_READ = IMPLICIT_READ;
 const FOR_WRITE = IMPLICIT_WRITE;
+const GUEST_READ = ACCESS_READ;
+const OFFSET_MASK = PAGE_SIZE - 1;
 
 const KIND_MASK = 0xf;
 const REASON_SHIFT = 4;
@@ -125,39 +124,46 @@ export class Walker {
     walk.order2 = ORDER_BARE;
     walk.cacheKind = CACHE_NONE;
     const context = walk.context;
-    if (context[FORMAT] === BARE) {
+    const format = FORMAT_RECORDS[context[WC_S1_FORMAT]];
+    walk.format1 = format;
+    walk.flags1 = context[WC_S1_FLAGS];
+    walk.format2 = FORMAT_RECORDS[context[WC_S2_FORMAT]];
+    walk.flags2 = context[WC_S2_FLAGS];
+    if (format === BARE) {
       walk.guestHi = walk.inHi;
       walk.guestLo = walk.inLo;
       return this.translateFinal(walk);
     }
-    const record = RECORDS[context[FORMAT]];
-    walk.level1 = record.levels - 1;
-    if (!inputInRange(record, walk.inHi, walk.inLo, context[FLAGS])) {
+    walk.level1 = format.levels - 1;
+    if (!inputInRange(format, walk.inHi, walk.inLo, walk.flags1)) {
       return fail(walk, FAULT_INPUT_RANGE, REF_STAGE1, walk.level1);
     }
     walk.upper1 = PERMISSIONS;
-    if (this.caches?.lookupStage1(walk, record)) {
-      const index = indexOf(record, walk.inHi, walk.inLo, walk.level1, false);
-      walk.gOffset = index << record.entryShift;
+    if (this.caches?.lookupStage1(walk, format)) {
+      const index = indexOf(format, walk.inHi, walk.inLo, walk.level1);
+      walk.gOffset = index << format.entryShift;
       return this.readEntry(walk, walk.outHi, walk.outLo);
     }
-    return this.locateTable(walk, record, context[WC_S1_ROOT_HI], context[WC_S1_ROOT_LO]);
+    const byte = rootIndexOf(format, walk.inHi, walk.inLo) << format.entryShift;
+    const page = context[WC_S1_ROOT_LO] + (byte >>> PAGE_SHIFT);
+    return this.locateEntry(walk, format, context[WC_S1_ROOT_HI], page, byte & OFFSET_MASK);
   }
 
   /** Goes on with the words read (or after the update). Returns STEP_*. */
-  advance(walk: Walk, w0: number, w1: number, w2 = 0, w3 = 0): number {
-    const position = walk.position;
-    if (position === AT_ENTRY2) {
-      const step = this.second.entry(walk, w0, w1);
-      return step === DONE ? this.served(walk) : step;
-    }
+  advance(walk: Walk, w0: number, w1: number, w2?: number, w3?: number): number {
+    walk.cacheKind = NO_CACHE;
+    if (walk.position !== AT_ENTRY2) return this.advanceOther(walk, w0, w1, w2, w3);
+    const step = this.second.entry(walk, w0, w1);
+    return step === DONE ? this.served(walk) : step;
+  }
+
+  private advanceOther(walk: Walk, w0: number, w1: number, w2?: number, w3?: number): number {
+    const { position } = walk;
     if (position === AT_ENTRY1) return this.entry(walk, w0, w1);
-    if (position === POS_UPDATE2) {
-      this.second.found(walk);
-      return this.served(walk);
-    }
     if (position === POS_UPDATE1) return this.translateFinal(walk);
-    return this.redirectEntry(walk, w0, w1, w2, w3);
+    if (position === POS_REDIRECT) return this.redirectEntry(walk, w0, w1, w2 ?? 0, w3 ?? 0);
+    this.second.found(walk);
+    return this.served(walk);
   }
 
   /** The read met MEM_ACCESS_FAULT or MEM_POISON. */
@@ -171,30 +177,31 @@ export class Walker {
     return this.failRead(walk, status);
   }
 
-  /** The stage 1 table at guest page (hi, lo) is next: find where it is and read its entry. */
-  private locateTable(walk: Walk, record: FormatRecord, hi: number, lo: number): number {
-    const level = walk.level1;
-    const root = level === record.levels - 1;
-    const byte = indexOf(record, walk.inHi, walk.inLo, level, root) << record.entryShift;
-    const page = lo + (byte >>> 12);
-    walk.gOffset = byte & 0xfff;
+  /** The stage 1 entry at (hi, lo, offset), a guest address, is next: find where it is. */
+  private locateEntry(
+    walk: Walk,
+    format: FormatRecord,
+    hi: number,
+    lo: number,
+    offset: number,
+  ): number {
     walk.gpnHi = hi;
-    walk.gpnLo = page;
-    if (walk.context[FORMAT2] !== BARE) return this.translate(walk, FOR_READ, ACCESS_READ);
+    walk.gpnLo = lo;
+    walk.gOffset = offset;
+    if (walk.format2 !== BARE) return this.translate(walk, FOR_READ, GUEST_READ);
     walk.outHi = hi;
-    walk.outLo = page;
-    if (this.caches !== null) this.caches.fillStage1(walk, record);
-    return this.readEntry(walk, hi, page);
+    walk.outLo = lo;
+    if (this.caches !== null) this.caches.fillStage1(walk, format);
+    return this.readEntry(walk, hi, lo);
   }
 
   /** Asks for the stage 1 entry at gOffset of system page (hi, lo). */
   private readEntry(walk: Walk, hi: number, lo: number): number {
-    const record = RECORDS[walk.context[FORMAT]];
     walk.position = AT_ENTRY1;
     walk.readHi = hi;
     walk.readLo = lo;
     walk.readOffset = walk.gOffset;
-    walk.readBytes = record.entryBytes;
+    walk.readBytes = walk.format1.entryBytes;
     walk.refKind = STAGE1;
     walk.refLevel = walk.level1;
     walk.refs1++;
@@ -202,28 +209,25 @@ export class Walker {
   }
 
   private entry(walk: Walk, w0: number, w1: number): number {
-    const context = walk.context;
-    const record = RECORDS[context[FORMAT]];
-    const flags = context[FLAGS];
+    const format = walk.format1;
+    const flags = walk.flags1;
     let lo = w0;
     let hi = w1;
     if ((flags & BIG_ENDIAN) !== 0) {
-      lo = swapBytes(record.entryBytes === 8 ? w1 : w0);
-      hi = record.entryBytes === 8 ? swapBytes(w0) : 0;
+      lo = entryLow(format, w0, w1);
+      hi = entryHigh(format, w0);
     }
     const level = walk.level1;
-    const decoded = record.format.decode(lo, hi, level, walk.access, flags);
+    const decoded = format.format.decode(lo, hi, level, walk.access, flags);
     const kind = decoded & KIND_MASK;
-    const shift = record.frameShift;
-    const high = hi & record.frameHiMask;
-    const frameLo = (lo >>> shift) | ((high << (32 - shift)) & LO_MASK);
-    const frameHi = high >> (shift - EXTRA_BITS);
+    const frameHi = frameHigh(format, hi);
+    const frameLo = frameLow(format, lo, hi);
     const upper = walk.upper1;
-    walk.cacheKind = CACHE_NONE;
     if (kind === TABLE) {
       walk.upper1 = (upper & decoded & PERMISSIONS) | ((upper | decoded) & GLOBAL);
       walk.level1 = level - 1;
-      return this.locateTable(walk, record, frameHi, frameLo);
+      const index = indexOf(format, walk.inHi, walk.inLo, level - 1);
+      return this.locateEntry(walk, format, frameHi, frameLo, index << format.entryShift);
     }
     if (kind === FAULT) {
       return fail(walk, (decoded >>> REASON_SHIFT) & REASON_MASK, REF_STAGE1, level);
@@ -243,26 +247,24 @@ export class Walker {
    */
   private update(walk: Walk): number {
     const writable = (walk.leaf2 & LEAF_W) !== 0 && (walk.leaf2 & LEAF_DIRTY) !== 0;
-    if (walk.context[FORMAT2] === BARE || writable) return this.askUpdate(walk);
+    if (walk.format2 === BARE || writable) return this.askUpdate(walk);
     return this.translate(walk, FOR_WRITE, ACCESS_WRITE);
   }
 
   /** Asks for the update of the stage 1 leaf at the address in read*. */
   private askUpdate(walk: Walk): number {
-    const { context } = walk;
     walk.position = POS_UPDATE1;
     walk.refKind = REF_STAGE1;
     walk.refLevel = walk.level1;
-    return askUpdate(walk, RECORDS[context[FORMAT]], walk.leaf1, context[FLAGS]);
+    return askUpdate(walk, walk.format1, walk.leaf1, walk.flags1);
   }
 
   /** Stage 1 is through (or bare): the final guest address. */
   private translateFinal(walk: Walk): number {
-    const context = walk.context;
     walk.gpnHi = walk.guestHi;
     walk.gpnLo = walk.guestLo;
     walk.gOffset = walk.offset;
-    if (context[WC_REDIRECT] !== 0 && this.redirect?.matches(walk)) {
+    if (walk.context[WC_REDIRECT] !== 0 && this.redirect?.matches(walk)) {
       walk.position = POS_REDIRECT;
       walk.refKind = REF_REDIRECT;
       walk.refLevel = 0;
@@ -270,7 +272,7 @@ export class Walker {
       walk.leaf2 = REDIRECT_LEAF;
       return STEP_READ;
     }
-    if (context[FORMAT2] === BARE) {
+    if (walk.format2 === BARE) {
       walk.outHi = walk.guestHi;
       walk.outLo = walk.guestLo;
       walk.order = walk.order1;
@@ -293,7 +295,7 @@ export class Walker {
   /** The second stage gave out* and leaf2 for gpn*. */
   private served(walk: Walk): number {
     if (walk.implicit === FOR_READ) {
-      if (this.caches !== null) this.caches.fillStage1(walk, RECORDS[walk.context[FORMAT]]);
+      if (this.caches !== null) this.caches.fillStage1(walk, walk.format1);
       return this.readEntry(walk, walk.outHi, walk.outLo);
     }
     if (walk.implicit === FOR_WRITE) {
