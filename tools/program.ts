@@ -1,8 +1,6 @@
 /** The command line: commands, common behaviour, and one exit code for each class of error. */
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { Command } from 'commander';
-import { scenarioHome } from '../scenarios/extends.ts';
+import { VERSION } from '../scenarios/version.ts';
 import { addCheck } from './commands/check.ts';
 import { addExplain } from './commands/explain.ts';
 import { addMeasure } from './commands/measure.ts';
@@ -20,15 +18,10 @@ Start here:
 
 Exit codes: 0 done, 1 expectation or comparison failed, 2 bad input, 3 internal error.`;
 
-export function packageVersion(): string {
-  const path = join(dirname(scenarioHome()), 'package.json');
-  return (JSON.parse(readFileSync(path, 'utf8')) as { readonly version: string }).version;
-}
-
 export function buildProgram(io: Io, engine: Engine): Command {
   const program = new Command('iommusim')
     .description('Deterministic simulator of IOMMU hardware and of the software that drives it.')
-    .version(packageVersion(), '-V, --version')
+    .version(VERSION, '-V, --version')
     .addHelpText('after', AFTER)
     .showHelpAfterError('(add --help for what is possible)')
     .configureHelp({ showGlobalOptions: false })
