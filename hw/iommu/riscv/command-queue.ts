@@ -38,7 +38,7 @@ import { deviceIdBits } from './device-context.ts';
 import { type Interrupts, SOURCE_COMMANDS } from './interrupts.ts';
 import { senderId } from './page-request-queue.ts';
 import { CQB, CQCSR, CQH, CQT, DDTP, FCTL, type RiscvRegisters } from './registers.ts';
-import { CSR_MEMORY_FAULT, Ring } from './ring.ts';
+import { CSR_BUSY, CSR_MEMORY_FAULT, Ring } from './ring.ts';
 import { doubleword, swap32, swapDoublewords } from './words.ts';
 
 const COMMAND_BYTES = 16;
@@ -61,7 +61,9 @@ export class RiscvCommandQueue implements CommandQueue {
   private readonly memory: MemoryPort;
   private readonly ports: UnitPorts;
   private readonly interrupts: Interrupts;
-  /** The command at the head waits for answers of devices. */
+  /** The command at the head was fetched, and must wait for answers of devices. */
+  private held = false;
+  /** Those answers have not come yet. */
   private waiting = false;
 
   constructor(
@@ -94,7 +96,8 @@ export class RiscvCommandQueue implements CommandQueue {
 
   pending(): boolean {
     const { ring } = this;
-    if (!ring.active || this.waiting || (ring.csr & STOPPING) !== 0) return false;
+    const on = ring.active || (this.held && (ring.csr & CSR_BUSY) !== 0);
+    if (!on || this.waiting || (ring.csr & STOPPING) !== 0) return false;
     if (ring.ownIndex === ring.softwareIndex) return false;
     ring.locate();
     this.hi = ring.hi;
@@ -133,20 +136,14 @@ export class RiscvCommandQueue implements CommandQueue {
   }
 
   complete(operation: Operation): void {
-    switch (operation.kind) {
-      case OP_ILLEGAL:
-        this.stop(CSR_COMMAND_ILLEGAL);
-        return;
-      case OP_WAIT:
-        return;
-      case OP_FENCE:
-        if (!this.completeFence(operation.words)) return;
-        break;
-      case OP_DEVICE_MESSAGE:
-        this.sendMessage(operation);
-        break;
+    if (operation.kind === OP_WAIT) {
+      this.held = true;
+      this.waiting = true;
+      return;
     }
-    this.ring.advance();
+    this.held = false;
+    if (this.carryOut(operation)) this.ring.advance();
+    this.ring.settle();
   }
 
   /** A device's invalidation completion message. Returns false if it was unexpected. */
@@ -160,6 +157,22 @@ export class RiscvCommandQueue implements CommandQueue {
   invalidationTimedOut(vector: number): void {
     this.tags.timeout(vector);
     this.resume();
+  }
+
+  /** @returns false if the head stays at the command */
+  private carryOut(operation: Operation): boolean {
+    switch (operation.kind) {
+      case OP_ILLEGAL:
+        this.stop(CSR_COMMAND_ILLEGAL);
+        return false;
+      case OP_FENCE:
+        return this.completeFence(operation.words);
+      case OP_DEVICE_MESSAGE:
+        this.sendMessage(operation);
+        return true;
+      default:
+        return true;
+    }
   }
 
   private get bigEndian(): boolean {
@@ -181,8 +194,7 @@ export class RiscvCommandQueue implements CommandQueue {
   }
 
   private writeControl(value: number): void {
-    this.ring.writeControl(value);
-    if (!this.ring.active) this.waiting = false;
+    this.ring.writeControl(value, this.held);
     this.ports.doorbell();
   }
 
@@ -194,7 +206,6 @@ export class RiscvCommandQueue implements CommandQueue {
   private decodeFence(words: Int32Array, operation: Operation): void {
     if (this.tags.outstanding > 0) {
       operation.kind = OP_WAIT;
-      this.waiting = true;
       return;
     }
     operation.kind = OP_FENCE;
@@ -207,7 +218,6 @@ export class RiscvCommandQueue implements CommandQueue {
     operation.kind = OP_DEVICE_MESSAGE;
     if (operation.code === ATS_INVAL && this.tags.full) {
       operation.kind = OP_WAIT;
-      this.waiting = true;
     }
   }
 

@@ -13,6 +13,8 @@ export const CSR_MEMORY_FAULT: number = 1 << 8;
 /** Overflow of the fault queue or page-request queue. */
 export const CSR_OVERFLOW: number = 1 << 9;
 export const CSR_ON: number = 1 << 16;
+/** The queue is being turned off but still works on what it fetched. */
+export const CSR_BUSY: number = 1 << 17;
 
 export interface RingLayout {
   readonly base: number;
@@ -90,17 +92,28 @@ export class Ring {
     this.offset = (index << entryShift) & 0xfff;
   }
 
-  /** Software's write of the csr, apart from what a queue adds (interrupts, doorbell). */
-  writeControl(value: number): void {
+  /**
+   * Software's write of the csr, apart from what a queue adds. Writes while busy are dropped
+   * (UNSPECIFIED).
+   * @param working the queue cannot turn off yet
+   */
+  writeControl(value: number, working = false): void {
     let csr = this.csr;
+    if ((csr & CSR_BUSY) !== 0) return;
     if ((value & CSR_ENABLE) !== 0 && (csr & CSR_ENABLE) === 0) {
       this.registers.set(this.layout.ownIndex, 0);
       csr = (csr & ~this.layout.clearable) | CSR_ENABLE | CSR_ON;
     } else if ((value & CSR_ENABLE) === 0) {
-      csr &= ~(CSR_ENABLE | CSR_ON);
+      csr &= ~CSR_ENABLE;
+      if ((csr & CSR_ON) !== 0) csr = working ? csr | CSR_BUSY : csr & ~CSR_ON;
     }
     csr = (csr & ~CSR_INTERRUPT_ENABLE) | (value & CSR_INTERRUPT_ENABLE);
     this.csr = csr & ~(value & this.layout.clearable);
+  }
+
+  /** The work that kept the queue from turning off is done. */
+  settle(): void {
+    if ((this.csr & CSR_BUSY) !== 0) this.csr &= ~(CSR_BUSY | CSR_ON);
   }
 
   /** LOG2SZ-1 ones: which bits of an index count. */

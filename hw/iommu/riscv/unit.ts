@@ -15,6 +15,7 @@ import {
   type IommuUnit,
   REQUEST_ATS,
   REQUEST_PAGE,
+  REQUEST_UNTRANSLATED,
   type TranslationContext,
   type UnitPorts,
 } from '../architecture.ts';
@@ -86,7 +87,8 @@ export class RiscvIommu implements IommuUnit {
 
   checkRequest(request: DeviceRequest, context: TranslationContext): number {
     const arch = context.arch as RiscvContext | null;
-    if (arch === null) return 0;
+    // Without a device directory only untranslated requests are allowed (mode Bare).
+    if (arch === null) return request.kind === REQUEST_UNTRANSLATED ? 0 : causes.CAUSE_DISALLOWED;
     if (disallowed(request, arch.device)) return causes.CAUSE_DISALLOWED;
     const supervisor = request.pasid >= 0 && (request.access & ACCESS_PRIVILEGED) !== 0;
     return supervisor && arch.userOnly ? causes.CAUSE_DISALLOWED : 0;
