@@ -1,7 +1,7 @@
 /**
  * Tags of a set-associative cache of memory lines with true LRU. What a line holds is in simulated
  * memory; here is only whether it would have been found. Sets are indexed by the line address with
- * its upper bits folded in, so that a contiguous range fills all sets evenly.
+ * its upper bits added, so that a contiguous range fills all sets evenly, one after another.
  */
 
 import { InputError } from '../../sim/errors.ts';
@@ -14,17 +14,27 @@ export interface CacheGeometry {
   readonly lineBytes: number;
 }
 
+/** Highest use number, and by how much all are lowered when it is reached. */
+const USES_MAX = 0x7fffffff;
+const AGE_STEP = 2 ** 30;
+/** In a high tag: the line differs from memory. */
+const DIRTY = 0x40000000;
+
 export class LineCache {
   evictions = 0;
-  private readonly geometry: CacheGeometry;
+  /** Whether the line that the last `fill` replaced was dirty. */
+  victimDirty = false;
+  private readonly sets: number;
+  private readonly ways: number;
   private readonly lineShift: number;
-  private readonly isPowerOfTwo: boolean;
   private readonly setShift: number;
-  /** Two words per line: hi, line bit 0 and a valid bit; lo and the other line bits. */
-  private readonly tags: Int32Array;
-  /** Order of last use; grows with every access. */
-  private readonly used: Float64Array;
-  private readonly dirty: Uint8Array;
+  /** Mask of the set number, 0 when the number of sets is no power of two. */
+  private readonly setMask: number;
+  /**
+   * A set is `ways` words of low tags, `ways` words of use (the higher, the later), and `ways` words
+   * of high tags. Low tags stand together because they decide nearly every comparison.
+   */
+  private readonly words: Int32Array;
   private uses = 0;
 
   constructor(geometry: CacheGeometry) {
@@ -39,21 +49,20 @@ export class LineCache {
         `cache of ${sets} sets and ${ways} ways: expected at least one`,
       );
     }
-    this.geometry = geometry;
+    this.sets = sets;
+    this.ways = ways;
     this.lineShift = lineShift;
     this.setShift = 31 - Math.clz32(sets);
-    this.isPowerOfTwo = sets === 1 << this.setShift;
-    this.tags = new Int32Array(sets * ways * 2);
-    this.used = new Float64Array(sets * ways);
-    this.dirty = new Uint8Array(sets * ways);
+    this.setMask = sets === 1 << this.setShift ? sets - 1 : 0;
+    this.words = new Int32Array(sets * ways * 3);
   }
 
-  /** First entry of the set that may hold the line at the address. */
+  /** Index of the set that may hold the line at the address. */
   setOf(hi: number, lo: number, offset: number): number {
-    const { sets, ways } = this.geometry;
     const line = (lo << 6) | (offset >> this.lineShift);
-    const folded = line ^ (line >>> this.setShift) ^ Math.imul(hi, 0x9e3779b1);
-    return (this.isPowerOfTwo ? folded & (sets - 1) : (folded >>> 1) % sets) * ways;
+    const folded = (line + (line >>> this.setShift) + Math.imul(hi, 0x9e3779b1)) | 0;
+    const mask = this.setMask;
+    return (mask !== 0 ? folded & mask : (folded >>> 1) % this.sets) * this.ways * 3;
   }
 
   /** Entry that holds the line, or -1; `set` from `setOf`. */
@@ -61,47 +70,70 @@ export class LineCache {
     const line = offset >> this.lineShift;
     const high = tagHigh(hi, line);
     const low = tagLow(lo, line);
-    const tags = this.tags;
-    const end = set + this.geometry.ways;
+    const words = this.words;
+    const ways = this.ways;
+    const end = set + ways;
     for (let entry = set; entry < end; entry++) {
-      if (tags[2 * entry + 1] === low && tags[2 * entry] === high) return entry;
+      if (words[entry] === low && (words[entry + 2 * ways] & ~DIRTY) === high) return entry;
     }
     return -1;
   }
 
   /** Makes an entry the most recently used of its set. */
-  use(entry: number, isWrite: boolean): void {
-    this.used[entry] = ++this.uses;
-    if (isWrite) this.dirty[entry] = 1;
+  use(entry: number): void {
+    if (this.uses === USES_MAX) this.age();
+    this.words[entry + this.ways] = ++this.uses;
   }
 
-  /** Puts the line in place of the least recently used of the first `ways` ways. */
-  fill(set: number, hi: number, lo: number, offset: number, ways: number): number {
-    const used = this.used;
-    let victim = set;
-    for (let entry = set + 1; entry < set + ways; entry++) {
-      if (used[entry] < used[victim]) victim = entry;
+  /** Uses an entry for a write: it differs from memory from now on. */
+  useDirty(entry: number): void {
+    this.use(entry);
+    this.words[entry + 2 * this.ways] |= DIRTY;
+  }
+
+  /**
+   * Puts the line in place of the least recently used of the first `fillWays` ways and returns its
+   * entry. `victimDirty` says whether what was there has to be written to memory.
+   */
+  fill(set: number, hi: number, lo: number, offset: number, fillWays: number): number {
+    const words = this.words;
+    const ways = this.ways;
+    const end = set + ways + fillWays;
+    let victim = set + ways;
+    let oldest = words[victim];
+    for (let at = victim + 1; at < end; at++) {
+      const used = words[at];
+      if (used < oldest) {
+        oldest = used;
+        victim = at;
+      }
     }
-    if (this.tags[2 * victim] !== 0) this.evictions++;
+    const entry = victim - ways;
+    const high = words[victim + ways];
+    if (high !== 0) this.evictions++;
+    this.victimDirty = (high & DIRTY) !== 0;
     const line = offset >> this.lineShift;
-    this.tags[2 * victim] = tagHigh(hi, line);
-    this.tags[2 * victim + 1] = tagLow(lo, line);
-    return victim;
-  }
-
-  /** Whether an entry differs from memory; it does not any more. */
-  clean(entry: number): boolean {
-    const wasDirty = this.dirty[entry] !== 0;
-    this.dirty[entry] = 0;
-    return wasDirty;
+    words[entry] = tagLow(lo, line);
+    words[victim + ways] = tagHigh(hi, line);
+    return entry;
   }
 
   /** Forgets an entry without writing it back. */
   drop(entry: number): void {
-    this.tags[2 * entry] = 0;
-    this.tags[2 * entry + 1] = 0;
-    this.used[entry] = 0;
-    this.dirty[entry] = 0;
+    this.words[entry] = 0;
+    this.words[entry + this.ways] = 0;
+    this.words[entry + 2 * this.ways] = 0;
+  }
+
+  /** Makes room for further use numbers; lines not used for 2^30 accesses become equally old. */
+  private age(): void {
+    const { words, ways } = this;
+    for (let set = 0; set < words.length; set += 3 * ways) {
+      for (let at = set + ways; at < set + 2 * ways; at++) {
+        if (words[at] !== 0) words[at] = Math.max(1, words[at] - AGE_STEP);
+      }
+    }
+    this.uses -= AGE_STEP;
   }
 }
 
