@@ -117,3 +117,8 @@ export function toyPartition(
     dump: () => `toy ${id}`,
   };
 }
+
+/** A host clock for tests of the statistics: nanoseconds. */
+export function toyClock(): number {
+  return Number(process.hrtime.bigint());
+}
