@@ -150,7 +150,9 @@ export interface SafetyFigures {
   readonly exposed_uses: number;
   /** Pages unmapped but still usable, summed over time. */
   readonly exposure_page_ps: number;
-  readonly exposed_pages_max: number;
+  /** Pages that were unmapped, and the longest time until one was acknowledged. */
+  readonly exposed_pages: number;
+  readonly exposure_max_ps: number;
 }
 
 /** How the run went on this machine. The only figures that depend on the machine. */

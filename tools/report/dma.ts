@@ -1,5 +1,5 @@
 /** Report sections about DMAs: devices, and where the time of a DMA went. */
-import type { DmaFigures } from '../../scenarios/stats.ts';
+import type { DeviceFigures, DmaFigures } from '../../scenarios/stats.ts';
 import type { Palette, ReportStats, Section } from './model.ts';
 import { type Cell, left, right, tableLines } from './table.ts';
 import { bar, count, perSecond, rate, share, size, time } from './text.ts';
@@ -26,6 +26,8 @@ export function dmaSections(stats: ReportStats, palette: Palette): Section[] {
   const { dma, devices } = stats;
   if (dma === undefined) return [];
   const sections = [deviceSection(dma, devices ?? {}, palette), latencySection(stats, palette)];
+  const traffic = trafficSection(devices ?? {}, palette);
+  if (traffic !== null) sections.splice(1, 0, traffic);
   if (dma.count > 0) sections.push(breakdown(dma, palette));
   return sections;
 }
@@ -59,6 +61,37 @@ function deviceSection(
   const rows = named.slice(0, MAX_DEVICES).map(([name, d]) => row(name, d));
   if (named.length !== 1) rows.push(row('all', dma));
   return { title: 'Devices', note: moreNote(named.length), lines: table(heads, rows, palette) };
+}
+
+/** What devices count for themselves: packets, drops, interrupts. */
+function trafficSection(
+  devices: Readonly<Record<string, DeviceFigures>>,
+  palette: Palette,
+): Section | null {
+  const heads = [left('device'), left('counts')];
+  const rows = Object.entries(devices)
+    .slice(0, MAX_DEVICES)
+    .flatMap(([name, { master }]) => {
+      const figures = Object.entries(master ?? {}).filter(([, value]) => value !== 0);
+      const parts = figures.map(([what, value]) => `${what.replaceAll('_', ' ')} ${count(value)}`);
+      return parts.length === 0 ? [] : inLines(parts).map((line, i) => [i === 0 ? name : '', line]);
+    });
+  if (rows.length === 0) return null;
+  return { title: 'Traffic', note: '', lines: table(heads, rows, palette) };
+}
+
+const PARTS_WIDTH = 80;
+
+/** Joins parts by dots into lines that fit beside a name. */
+function inLines(parts: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const last = lines[lines.length - 1];
+    const joined = last === undefined ? part : `${last} · ${part}`;
+    if (last !== undefined && joined.length <= PARTS_WIDTH) lines[lines.length - 1] = joined;
+    else lines.push(part);
+  }
+  return lines;
 }
 
 function moreNote(devices: number): string {

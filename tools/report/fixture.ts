@@ -54,6 +54,7 @@ function device(count: number): DeviceFigures {
       'link-down': count * 206_000,
     },
     iotlb_hit_rate: 0.62,
+    master: { packets_received: 12_345, packets_dropped: 0, descriptor_fetches: 400 },
   };
 }
 
@@ -136,7 +137,13 @@ export function sampleStats(devices = 1): RunStats {
       unmap: latency(450, 1_500_000),
       busy_rate: 0.4,
     },
-    safety: { stale_uses: 0, exposed_uses: 3, exposure_page_ps: 4_500_000, exposed_pages_max: 7 },
+    safety: {
+      stale_uses: 0,
+      exposed_uses: 3,
+      exposure_page_ps: 4_500_000,
+      exposed_pages: 7,
+      exposure_max_ps: 900_000,
+    },
     engine: {
       threads: 2,
       wall_seconds: 0.21,

@@ -48,13 +48,25 @@ function cacheSection(iommu: NonNullable<ReportStats['iommu']>, palette: Palette
   for (const [name, cache] of Object.entries(iommu.walks.caches)) {
     if (cache.lookups > 0) rows.push(row(`walk ${name}`, cache));
   }
-  const note = `${iommu.arch} · ${count(iommu.requests)} requests · ${used(iommu.outstanding)} waiting`;
+  const note = noteOf(
+    iommu.arch,
+    `${count(iommu.requests)} requests`,
+    used(iommu.outstanding, 'request slots'),
+  );
   return { title: 'Translation caches', note, lines: tableLines(heads, rows, palette.head) };
 }
 
-function used(occupancy: OccupancyFigures): string {
+/** Parts of a note, without those that say nothing. */
+function noteOf(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(' · ');
+}
+
+/** `11.25 of 64 walk slots in use, at most 64`; nothing when it was not measured. */
+function used(occupancy: OccupancyFigures, what: string): string {
   const { mean, max, capacity } = occupancy;
-  return `${decimal(mean)} (at most ${count(max)} of ${count(capacity)})`;
+  if (capacity === 0) return '';
+  const average = mean === 0 ? '' : `${decimal(mean)} of `;
+  return `${average}${count(capacity)} ${what} in use, at most ${count(max)}`;
 }
 
 function latencyCells(latency: LatencyFigures): string[] {
@@ -81,7 +93,7 @@ function walkSection(walks: WalkFigures, palette: Palette): Section {
       count(level.references),
       decimal(level.references / walks.count),
       wanted === 0 ? '-' : share(level.skipped / wanted),
-      time(level.mean_ps),
+      level.references === 0 ? '-' : time(level.mean_ps),
     ];
   });
   const latency = tableLines(
@@ -89,11 +101,11 @@ function walkSection(walks: WalkFigures, palette: Palette): Section {
     [['all walks', ...latencyCells(walks.latency)]],
     palette.head,
   );
-  const note = [
+  const note = noteOf(
     `${count(walks.count)} walks`,
     `${decimal(walks.references_per_walk)} references per walk`,
-    `${used(walks.slots)} walk slots`,
-  ].join(' · ');
+    used(walks.slots, 'walk slots'),
+  );
   const lines = [...tableLines(heads, rows, palette.head), '', ...latency];
   return { title: 'Page walks', note, lines };
 }
@@ -105,7 +117,7 @@ function commandSection(commands: CommandFigures, palette: Palette): Section {
     ['invalidation', count(commands.invalidation.count), ...latencyCells(commands.invalidation)],
   ];
   const names = Object.entries(commands.by_name).map(([name, n]) => `${name} ${count(n)}`);
-  const note = `${names.join(' · ')} · queue ${used(commands.queue)}`;
+  const note = noteOf(...names, used(commands.queue, 'queue entries'));
   const lines = tableLines(heads, rows, palette.head);
   return { title: 'Commands', note, lines };
 }

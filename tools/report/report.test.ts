@@ -16,6 +16,7 @@ test('the report has all sections, no line wider than 100 columns', () => {
   assert.equal(titles(text), [
     'sample',
     'Devices',
+    'Traffic',
     'DMA latency',
     'Where every nanosecond went',
     'Translation caches',
@@ -45,6 +46,11 @@ test('many devices are cut off, and all of them are summed up', () => {
   const text = renderReport(sampleStats(40), PLAIN);
   assert.match(text, 'Devices  first 16 of 40');
   assert.match(text, /\nall +1,600,000/);
+});
+
+test('what a device counts for itself is listed, without zeros', () => {
+  const text = renderReport(sampleStats(), PLAIN);
+  assert.match(text, /nic\.0 +packets received 12,345 · descriptor fetches 400\n/);
 });
 
 test('a stale use is a red line', () => {

@@ -41,7 +41,7 @@ function hostSection(host: NonNullable<ReportStats['host']>, palette: Palette): 
 }
 
 function safetySection(safety: SafetyFigures, palette: Palette): Section {
-  const { stale_uses, exposed_uses, exposure_page_ps, exposed_pages_max } = safety;
+  const { stale_uses, exposed_uses, exposure_page_ps, exposed_pages, exposure_max_ps } = safety;
   const stale =
     stale_uses === 0
       ? palette.good('no translation was used after its unmapping was acknowledged')
@@ -49,9 +49,9 @@ function safetySection(safety: SafetyFigures, palette: Palette): Section {
           `${count(stale_uses)} translations used after their unmapping was acknowledged`,
         );
   const exposure =
-    exposed_pages_max === 0
+    exposed_pages === 0
       ? 'no page stayed reachable after its unmapping'
-      : `unmapped but still reachable: at most ${count(exposed_pages_max)} pages, ` +
+      : `unmapped but still reachable: ${count(exposed_pages)} pages, at most ${time(exposure_max_ps)} each, ` +
         `${time(exposure_page_ps)} page-time, ${count(exposed_uses)} uses`;
   return { title: 'Safety', note: '', lines: [stale, exposure] };
 }
