@@ -4,6 +4,7 @@
  * (hw/host/policies). Every change is told to an observer, with system physical frames.
  */
 import { CounterSet } from '../../sim/stats/counters.ts';
+import { Histogram } from '../../sim/stats/histogram.ts';
 import type { EventQueue } from '../../sim/time/event-queue.ts';
 import { pageNumber, pnHi, pnLo } from '../address.ts';
 import type { Core, Host } from './core.ts';
@@ -56,6 +57,9 @@ const COUNT_PAGES_UNMAPPED = 3;
 
 export class DmaApi {
   readonly counters: CounterSet = new CounterSet(DMA_API_COUNTERS);
+  /** Cycles from a call of map (unmap) to its return: on a strict unmap the invalidation is in it. */
+  readonly mapTime: Histogram = new Histogram();
+  readonly unmapTime: Histogram = new Histogram();
   /** Input page of the map that just finished; valid while its handler runs. */
   resultHi = 0;
   resultLo = 0;
@@ -68,6 +72,7 @@ export class DmaApi {
   readonly access: Int32Array;
   /** Cycles of the caller's own work, spent in the operation's first step. */
   readonly lead: Int32Array;
+  private readonly called: Float64Array;
   private readonly handler: Int32Array;
   private readonly token: Int32Array;
   private readonly device: (DmaDevice | null)[];
@@ -88,6 +93,7 @@ export class DmaApi {
     this.pages = column();
     this.access = column();
     this.lead = column();
+    this.called = new Float64Array(cores);
     this.handler = column();
     this.token = column();
     this.device = new Array<DmaDevice | null>(cores).fill(null);
@@ -117,6 +123,7 @@ export class DmaApi {
     this.handler[index] = handler;
     this.token[index] = token;
     this.lead[index] = lead;
+    this.called[index] = this.events.now;
     this.counters.add(COUNT_MAPS, 1);
     device.policy.map(device, core);
   }
@@ -140,6 +147,7 @@ export class DmaApi {
     this.handler[index] = handler;
     this.token[index] = token;
     this.lead[index] = lead;
+    this.called[index] = this.events.now;
     this.counters.add(COUNT_UNMAPS, 1);
     device.policy.unmap(device, core);
   }
@@ -159,6 +167,7 @@ export class DmaApi {
 
   /** The core's map is done: calls the handler with the result in place. */
   finishMap(index: number, hi: number, lo: number): void {
+    this.mapTime.record(this.events.now - this.called[index]);
     this.resultHi = hi;
     this.resultLo = lo;
     this.host.call(this.handler[index], this.token[index], index);
@@ -166,6 +175,7 @@ export class DmaApi {
 
   /** The core's unmap is done. */
   finish(index: number): void {
+    this.unmapTime.record(this.events.now - this.called[index]);
     this.host.call(this.handler[index], this.token[index], index);
   }
 

@@ -146,9 +146,20 @@ export class Machine {
     for (const device of this.devices) device.start();
   }
 
+  /** Cycles that the figures cover. */
+  get measuredCycles(): number {
+    return Math.max(0, this.partition.events.now - this.clock.ceil(this.scenario.run.warmup));
+  }
+
   /** Work that must still end; a run without events but with open work stands still. */
   get open(): number {
     return this.txns.inFlight + this.iommu.open;
+  }
+
+  /** Every device has done what it was to do. */
+  get finished(): boolean {
+    for (const device of this.devices) if (!device.finished) return false;
+    return this.open === 0;
   }
 
   dump(): string {

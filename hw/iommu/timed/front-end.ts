@@ -94,6 +94,8 @@ export class FrontEnd implements TransactionPort {
   };
   private readonly walk = new Walk();
 
+  /** Faults reported, by the architecture's code. */
+  readonly faultCodes: Map<number, number> = new Map();
   private readonly admission: Admission;
   private readonly order: ReleaseOrder;
   /** Contexts of transactions that wait for a walk. */
@@ -333,6 +335,7 @@ export class FrontEnd implements TransactionPort {
     address2: bigint,
   ): void {
     this.statistics.faults++;
+    this.faultCodes.set(code, (this.faultCodes.get(code) ?? 0) + 1);
     const request = this.request;
     this.ports.unit.reportFault({ request, context, code, address2 });
     this.faultChannel?.emit(

@@ -1,0 +1,240 @@
+/**
+ * Runs a scenario: builds the machine and its shards, carries them through the engine, writes the
+ * trace, gathers the statistics and judges the expectations.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { DMA_RECORD } from '../hw/dma/accounting.ts';
+import {
+  COMMAND_RECORD,
+  FAULT_RECORD,
+  REFERENCE_RECORD,
+  WALK_RECORD,
+} from '../hw/iommu/timed/records.ts';
+import { PhysicalMemory } from '../hw/memory/physical-memory.ts';
+import { memoryTimingConfig } from '../hw/memory/spec.ts';
+import { StoreExchange, StoreLog } from '../hw/memory/store-log.ts';
+import { InternalError } from '../sim/errors.ts';
+import { Engine } from '../sim/parallel/engine.ts';
+import type { PartitionSource, RunResult } from '../sim/parallel/options.ts';
+import { Clock } from '../sim/time/clock.ts';
+import { ChunkProbe } from '../traces/probe.ts';
+import { TraceWriter } from '../traces/writer.ts';
+import * as collect from './collect.ts';
+import { evaluate } from './expect.ts';
+import { transitCycles, walkCacheGeometries } from './machine/iommu.ts';
+import { Machine } from './machine/machine.ts';
+import type { ShardConfig, ShardReport, SharedState } from './machine/shard.ts';
+import type { RunOptions, RunOutcome } from './run-api.ts';
+import type { ResolvedScenario } from './schema/resolved.ts';
+import { type EngineFigures, type RunStats, STATS_SCHEMA } from './stats.ts';
+import { PROGRAM, VERSION } from './version.ts';
+
+/** Every kind of record that a run can emit. */
+export const RECORD_KINDS = [
+  DMA_RECORD,
+  WALK_RECORD,
+  REFERENCE_RECORD,
+  COMMAND_RECORD,
+  FAULT_RECORD,
+] as const;
+
+const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+const SHARD_MODULE = new URL(`./machine/shard${EXTENSION}`, import.meta.url).href;
+const HOST_CLOCK = {
+  module: new URL(`./host-clock${EXTENSION}`, import.meta.url).href,
+  export: 'hostNanoseconds',
+};
+/** A front end does about as much per DMA as a shard does for a fifth of a nested walk. */
+const MAIN_WEIGHT = 1;
+
+class Run {
+  readonly machine: Machine;
+  private readonly scenario: ResolvedScenario;
+  private readonly options: RunOptions;
+  private readonly clock: Clock;
+  private readonly engine: Engine;
+  private readonly writer: TraceWriter | null;
+  private readonly probe: ChunkProbe;
+
+  constructor(scenario: ResolvedScenario, options: RunOptions) {
+    this.scenario = scenario;
+    this.options = options;
+    this.clock = new Clock(scenario.clock);
+    const { walkers } = scenario.iommu;
+    const memory = PhysicalMemory.create({ bytes: scenario.memory.size });
+    const logs = Array.from({ length: 1 + walkers.shards }, () => StoreLog.allocate());
+    const storeLogs = logs.map((buffer) => new StoreLog(buffer));
+    this.writer = options.tracePath === undefined ? null : this.openTrace(options.tracePath);
+    const level = this.writer === null ? 'off' : options.traceLevel;
+    let built: { machine: Machine; probe: ChunkProbe } | null = null;
+    const shared: SharedState = { memory: memory.share(), logs };
+    this.engine = new Engine({
+      window: transitCycles(scenario.iommu, this.clock),
+      threads: options.threads,
+      main: (partition) => {
+        const probe = new ChunkProbe(0, level, (bytes) => partition.emitBlob(bytes.slice()));
+        const machine = new Machine(scenario, this.clock, partition, memory, storeLogs[0], probe);
+        machine.start();
+        built = { machine, probe };
+        return { finish: () => this.finishMain(), dump: () => machine.dump() };
+      },
+      mainWeight: MAIN_WEIGHT,
+      others: this.shardSources(level),
+      shared,
+      hooks: [new StoreExchange(memory, storeLogs)],
+      onBlob: (partition, bytes) => this.writer?.append(partition, bytes),
+      openWork: () => this.machine.open,
+      hostClock: HOST_CLOCK,
+    });
+    if (built === null) throw new InternalError('runner', 'the engine built no partition 0');
+    ({ machine: this.machine, probe: this.probe } = built as {
+      machine: Machine;
+      probe: ChunkProbe;
+    });
+  }
+
+  async execute(): Promise<RunOutcome> {
+    const { scenario, options, machine } = this;
+    const until = this.clock.ceil(scenario.run.for);
+    const most = scenario.run.max_dmas === 0 ? Number.POSITIVE_INFINITY : scenario.run.max_dmas;
+    const started = process.hrtime.bigint();
+    let result: RunResult;
+    try {
+      result = await this.engine.run({
+        until,
+        shouldStop: () => machine.accounting.finished >= most || machine.finished,
+        onProgress: (cycle, events) => this.progress(cycle, events, until, most),
+      });
+    } catch (error) {
+      this.writer?.abort();
+      throw error;
+    }
+    const wall = Number(process.hrtime.bigint() - started) / 1e9;
+    this.writer?.close();
+    const stats = this.stats(result, wall);
+    const tracePath = options.tracePath ?? null;
+    return {
+      stats,
+      expectations: evaluate(scenario.expect, stats),
+      tracePath,
+      traceHash: tracePath === null ? null : hashOf(tracePath),
+    };
+  }
+
+  private openTrace(path: string): TraceWriter {
+    const { scenario, options } = this;
+    const shards = Array.from({ length: scenario.iommu.walkers.shards }, (_, i) => `shard${i}`);
+    return new TraceWriter(path, {
+      program: `${PROGRAM} ${VERSION}`,
+      scenario,
+      seed: scenario.seed,
+      level: options.traceLevel,
+      clockHz: scenario.clock,
+      partitions: ['fabric', ...shards],
+      kinds: [...RECORD_KINDS],
+    });
+  }
+
+  private shardSources(level: ShardConfig['traceLevel']): PartitionSource[] {
+    const { scenario, clock } = this;
+    const { iommu } = scenario;
+    const { walkers } = iommu;
+    const config: ShardConfig = {
+      arch: iommu.arch,
+      addressBits: iommu.arch === 'riscv' ? iommu.riscv.address_bits : iommu.vtd.host_address_bits,
+      slots: walkers.slots,
+      transitCycles: transitCycles(iommu, clock),
+      updateCycles: clock.nearest(walkers.update),
+      warmupCycle: clock.ceil(scenario.run.warmup),
+      caches: walkCacheGeometries(iommu),
+      timing: memoryTimingConfig(scenario.memory, clock, 1 + walkers.shards),
+      traceLevel: level,
+    };
+    return Array.from({ length: walkers.shards }, () => ({
+      module: SHARD_MODULE,
+      export: 'buildShard',
+      config,
+    }));
+  }
+
+  private finishMain(): Record<string, unknown> {
+    this.probe.flush();
+    return {};
+  }
+
+  private progress(cycle: number, events: number, until: number, most: number): void {
+    const { onProgress } = this.options;
+    if (onProgress === undefined) return;
+    const dmas = this.machine.accounting.finished;
+    const done = Math.min(1, Math.max(cycle / until, dmas / most));
+    onProgress({ simulated_ps: this.clock.ps(Math.min(cycle, until)), events, dmas, done });
+  }
+
+  private stats(result: RunResult, wall: number): RunStats {
+    const { scenario, machine, clock, options } = this;
+    const cycles = machine.measuredCycles;
+    const shards = result.finished.slice(1) as unknown as ShardReport[];
+    return {
+      schema: STATS_SCHEMA,
+      version: VERSION,
+      scenario: scenario.name,
+      point: options.point ?? null,
+      seed: scenario.seed,
+      time: {
+        simulated_ps: clock.ps(machine.partition.events.now),
+        measured_ps: clock.ps(cycles),
+        cycles: machine.partition.events.now,
+        clock_hz: scenario.clock,
+        end: this.endOf(result),
+      },
+      dma: collect.dmaFigures(machine.accounting.total(), clock, cycles),
+      devices: Object.fromEntries(
+        machine.devices.map((device) => [
+          device.name,
+          collect.deviceFigures(machine, device, cycles),
+        ]),
+      ),
+      iommu: scenario.iommu.enabled ? collect.iommuFigures(machine, shards) : null,
+      memory: collect.memoryFigures(machine, shards, cycles),
+      host: collect.hostFigures(machine, cycles),
+      safety: collect.safetyFigures(machine),
+      engine: this.engineFigures(result, wall),
+    };
+  }
+
+  private endOf(result: RunResult): string {
+    if (result.reason === 'until') return 'time';
+    if (this.machine.finished) return 'finished';
+    return result.reason === 'stopped' ? 'dmas' : 'finished';
+  }
+
+  private engineFigures(result: RunResult, wall: number): EngineFigures {
+    const events = result.events.reduce((total, count) => total + count, 0);
+    const waits = result.threads.map(({ waitNs }) => waitNs / 1e9);
+    const busy = waits.reduce((total, wait) => total + Math.max(0, wall - wait), 0);
+    return {
+      threads: result.threads.length,
+      wall_seconds: wall,
+      events,
+      events_per_s: wall === 0 ? 0 : Math.round(events / wall),
+      dmas_per_s: wall === 0 ? 0 : Math.round(this.machine.accounting.finished / wall),
+      partitions: result.events.length,
+      windows: result.windows,
+      wait_seconds: waits[0],
+      speedup: wall === 0 ? 1 : busy / wall,
+    };
+  }
+}
+
+function hashOf(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+/** Runs a resolved scenario to its end. */
+export async function runScenario(
+  scenario: ResolvedScenario,
+  options: RunOptions,
+): Promise<RunOutcome> {
+  return new Run(scenario, options).execute();
+}
