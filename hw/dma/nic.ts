@@ -88,6 +88,7 @@ export class Nic implements TransactionPort, JobOwner {
   private buffered = 0;
   private nextQueue = 0;
   private nextBytes = 0;
+  private up = false;
   private stopped = false;
   /** Interrupt of a queue pair is wanted; or on its way. */
   private readonly armed: Uint8Array;
@@ -170,9 +171,10 @@ export class Nic implements TransactionPort, JobOwner {
     ring.completionPage = addresses.completions;
   }
 
-  /** The link is up: packets arrive from now or from the start cycle on. */
+  /** Brings the link up, if it is not: packets arrive from now or from the start cycle on. */
   start(): void {
-    if (this.wireIn === null) return;
+    if (this.wireIn === null || this.up) return;
+    this.up = true;
     this.awaitPacket(Math.max(this.events.now, this.options.startCycle));
   }
 

@@ -74,7 +74,9 @@ export class InvalidationPath {
   private readonly asked: Float64Array;
   private readonly posted: Float64Array;
   /** Cores that wait for a fence or for room, in the order in which they began. */
-  private readonly waiting: number[] = [];
+  private readonly waiting: Int32Array;
+  private waitingCount = 0;
+  private roomWaiters = 0;
 
   constructor(
     events: EventQueue,
@@ -103,6 +105,7 @@ export class InvalidationPath {
     this.a = column();
     this.b = column();
     this.waits = column();
+    this.waiting = column();
     this.token = new Float64Array(cores);
     this.asked = new Float64Array(cores);
     this.posted = new Float64Array(cores);
@@ -139,20 +142,20 @@ export class InvalidationPath {
     this.range(core, domain, 0, 0, WHOLE_DOMAIN, handler, a, b);
   }
 
-  /** The unit completed commands: cores that wait for them look again. */
+  /** The unit completed a fence: cores that wait look again. */
   wake(): void {
     const { waiting } = this;
     let kept = 0;
-    for (let i = 0; i < waiting.length; i++) {
+    for (let i = 0; i < this.waitingCount; i++) {
       const index = waiting[i];
       if (!this.release(index)) waiting[kept++] = index;
     }
-    waiting.length = kept;
+    this.waitingCount = kept;
   }
 
   /** One line per waiting core, for the dump of a run that stands still. */
   describe(): readonly string[] {
-    return this.waiting.map((index) =>
+    return Array.from(this.waiting.subarray(0, this.waitingCount), (index) =>
       this.waits[index] === WAIT_FENCE
         ? `core${index} waits for fence ${this.token[index]}, posted at ${this.posted[index]}`
         : `core${index} waits for room in the command queue`,
@@ -217,17 +220,21 @@ export class InvalidationPath {
 
   private wait(index: number, kind: number): void {
     this.waits[index] = kind;
-    this.waiting.push(index);
+    this.waiting[this.waitingCount++] = index;
+    if (kind === WAIT_ROOM) this.roomWaiters++;
     this.host.cores[index].spin();
-    if (this.hooked || this.polling) return;
-    this.polling = true;
-    this.events.after(this.costs.pollCycles, this.onPoll, 0, 0);
+    if (!this.polling) this.pollIfNeeded();
+  }
+
+  /** The hook tells of fences only: room appears as the unit fetches, without a sign. */
+  private pollIfNeeded(): void {
+    this.polling = this.hooked ? this.roomWaiters > 0 : this.waitingCount > 0;
+    if (this.polling) this.events.after(this.costs.pollCycles, this.onPoll, 0, 0);
   }
 
   private poll(): void {
     this.wake();
-    this.polling = this.waiting.length > 0;
-    if (this.polling) this.events.after(this.costs.pollCycles, this.onPoll, 0, 0);
+    this.pollIfNeeded();
   }
 
   /** Lets a core go on that has what it waits for, at its next look. */
@@ -235,6 +242,7 @@ export class InvalidationPath {
     const forFence = this.waits[index] === WAIT_FENCE;
     const ready = forFence ? this.driver.fenceReached(this.token[index]) : this.driver.room() > 0;
     if (!ready) return false;
+    if (!forFence) this.roomWaiters--;
     this.waits[index] = WAIT_NONE;
     const core = this.host.cores[index];
     const late = core.spinningFor % this.costs.pollCycles;

@@ -83,16 +83,18 @@ export class NicDriver implements NicHost {
     this.onDoorbellReceive = host.register((queue) => this.rungReceive(queue));
     this.onDoorbellTransmit = host.register((queue) => this.rungTransmit(queue));
     this.queues = Array.from({ length: nicOptions.queues }, (_, i) => this.setUp(i));
+    if (nicOptions.receive !== null) {
+      for (const state of this.queues) while (state.receive.room > 0) this.fillNow(state);
+    }
     ports.nic.connect(this);
   }
 
-  /** Fills the rings and lets the NIC begin. Mappings made here cost no time. */
+  /** Hands the rings, which are full since set-up, to the NIC and brings the link up. */
   start(): void {
     const { nic } = this.ports;
     for (let queue = 0; queue < this.queues.length; queue++) {
       const state = this.queues[queue];
       if (this.nicOptions.receive !== null) {
-        while (state.receive.room > 0) this.fillNow(state);
         state.rungReceive = state.receive.posted;
         nic.doorbell(queue, SIDE_RECEIVE, state.receive.posted);
       }
