@@ -7,8 +7,8 @@
 import type { Operation } from '../architecture.ts';
 import { WC_TAG1, WC_TAG2 } from '../walk/context.ts';
 import { LEAF_ORDER_MASK, LEAF_ORDER_SHIFT, LEAF_SET_A, LEAF_SET_D } from '../walk/format.ts';
+import type { FormatRecord } from '../walk/format-record.ts';
 import { leafPermits, upperPermits } from '../walk/permission.ts';
-import type { FormatRecord } from '../walk/registry.ts';
 import {
   CACHE_NESTED,
   CACHE_STAGE1,

@@ -3,52 +3,12 @@
  * each architecture in the order of their files.
  */
 import { InternalError } from '../../../sim/errors.ts';
-import { clearHi, clearLo, PAGE_SHIFT, PN_HI_MASK, PN_LO_MASK } from '../../address.ts';
 import { RISCV_FORMATS } from '../riscv/formats.ts';
 import { VTD_FORMATS } from '../vtd/formats.ts';
 import type { PageTableFormat } from './format.ts';
+import { FormatRecord } from './format-record.ts';
 
 export const FORMAT_BARE = 0;
-
-/** A format's figures in one object shape, whatever class describes it: the walker's hot path. */
-export class FormatRecord {
-  readonly format: PageTableFormat;
-  readonly levels: number;
-  readonly entryBytes: number;
-  /** log2 of entryBytes. */
-  readonly entryShift: number;
-  readonly indexBits: number;
-  readonly indexMask: number;
-  readonly rootIndexMask: number;
-  readonly rootShift: number;
-  /** Bits of a page number that must be zero, or all equal where the format sign-extends. */
-  readonly outsideHi: number;
-  readonly outsideLo: number;
-  readonly signExtended: boolean;
-  readonly frameShift: number;
-  readonly frameHiMask: number;
-  readonly accessedBit: number;
-  readonly dirtyBit: number;
-
-  constructor(format: PageTableFormat) {
-    this.format = format;
-    this.levels = format.levels;
-    this.entryBytes = format.entryBytes;
-    this.entryShift = format.entryBytes === 8 ? 3 : 2;
-    this.indexBits = format.indexBits;
-    this.indexMask = (1 << format.indexBits) - 1;
-    this.rootIndexMask = (1 << (format.indexBits + format.rootExtraBits)) - 1;
-    this.rootShift = (format.levels - 1) * format.indexBits;
-    const inside = format.inputBits - PAGE_SHIFT - (format.signExtended ? 1 : 0);
-    this.outsideHi = clearHi(PN_HI_MASK, inside);
-    this.outsideLo = clearLo(PN_LO_MASK, inside);
-    this.signExtended = format.signExtended;
-    this.frameShift = format.frameShift;
-    this.frameHiMask = format.frameHiMask;
-    this.accessedBit = format.accessedBit;
-    this.dirtyBit = format.dirtyBit;
-  }
-}
 
 const FORMATS: readonly PageTableFormat[] = [...RISCV_FORMATS, ...VTD_FORMATS];
 

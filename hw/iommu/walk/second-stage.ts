@@ -17,20 +17,10 @@ import {
   LEAF_SET_D,
   STAGE_BIG_ENDIAN,
 } from './format.ts';
-import type { FormatRecord } from './registry.ts';
+import type { FormatRecord } from './format-record.ts';
 import { askUpdate, fail, POS_ENTRY2, POS_UPDATE2 } from './steps.ts';
 import { REF_STAGE2, STEP_DONE, STEP_READ, type Walk } from './walk.ts';
-import {
-  entryHigh,
-  entryLow,
-  fillHi,
-  fillLo,
-  frameHigh,
-  frameLow,
-  indexOf,
-  inputInRange,
-  rootIndexOf,
-} from './words.ts';
+import { fillHi, fillLo } from './words.ts';
 
 // V8 folds module constants into the code but reads imported bindings on every use: what is needed
 // for every entry has a name of its own here.
@@ -56,7 +46,7 @@ export class SecondStage {
     const format = walk.format2;
     const top = format.levels - 1;
     walk.access2 = access;
-    if (!inputInRange(format, walk.gpnHi, walk.gpnLo, walk.flags2)) {
+    if (!format.accepts(walk.gpnHi, walk.gpnLo, walk.flags2)) {
       return fail(walk, FAULT_INPUT_RANGE, STAGE2, top);
     }
     walk.upper2 = PERMISSIONS;
@@ -71,8 +61,7 @@ export class SecondStage {
       }
     }
     // The root of an x4 form is four pages; the input's two extra bits select one.
-    const index = rootIndexOf(format, walk.gpnHi, walk.gpnLo);
-    const byte = index << format.entryShift;
+    const byte = format.rootOffset(walk.gpnHi, walk.gpnLo);
     const context = walk.context;
     walk.readHi = context[WC_S2_ROOT_HI];
     walk.readLo = context[WC_S2_ROOT_LO] + (byte >>> PAGE_SHIFT);
@@ -89,13 +78,13 @@ export class SecondStage {
     let lo = w0;
     let hi = w1;
     if ((flags & BIG_ENDIAN) !== 0) {
-      lo = entryLow(format, w0, w1);
-      hi = entryHigh(format, w0);
+      lo = format.swappedLo(w0, w1);
+      hi = format.swappedHi(w0);
     }
     const level = walk.refLevel;
     const decoded = format.format.decode(lo, hi, level, walk.access2, flags);
-    const frameHi = frameHigh(format, hi);
-    const frameLo = frameLow(format, lo, hi);
+    const frameHi = format.frameHi(hi);
+    const frameLo = format.frameLo(lo, hi);
     if ((decoded & KIND_MASK) !== TABLE) return this.ended(walk, decoded, frameHi, frameLo);
     walk.upper2 &= decoded;
     if (this.caches !== null) this.caches.fillStage2(walk, format, frameHi, frameLo);
@@ -132,10 +121,9 @@ export class SecondStage {
     lo: number,
     level: number,
   ): number {
-    const index = indexOf(format, walk.gpnHi, walk.gpnLo, level);
     walk.readHi = hi;
     walk.readLo = lo;
-    walk.readOffset = index << format.entryShift;
+    walk.readOffset = format.offset(walk.gpnHi, walk.gpnLo, level);
     walk.refLevel = level;
     walk.refs2++;
     return READ;

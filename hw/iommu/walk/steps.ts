@@ -1,7 +1,7 @@
 /** How a walk stops: what it waits for, its faults, and its updates of accessed and dirty bits. */
 
 import { LEAF_SET_A, LEAF_SET_D, STAGE_BIG_ENDIAN } from './format.ts';
-import type { FormatRecord } from './registry.ts';
+import type { FormatRecord } from './format-record.ts';
 import type { Walk } from './walk.ts';
 import { IMPLICIT_NONE, IMPLICIT_WRITE, REF_STAGE2, STEP_FAULT, STEP_UPDATE } from './walk.ts';
 import { swapBytes } from './words.ts';

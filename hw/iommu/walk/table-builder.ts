@@ -7,8 +7,9 @@ import { pageNumber, pnHi, pnLo } from '../../address.ts';
 import type { MemoryPort } from '../../memory/port.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../access.ts';
 import { ENTRY_TABLE, FAULT_NOT_PRESENT, type PageTableFormat } from './format.ts';
-import { FORMAT_RECORDS, type FormatRecord, formatNumber } from './registry.ts';
-import { indexOf, rootIndexOf, swapBytes } from './words.ts';
+import type { FormatRecord } from './format-record.ts';
+import { FORMAT_RECORDS, formatNumber } from './registry.ts';
+import { swapBytes } from './words.ts';
 
 export interface TableBuilderOptions {
   readonly memory: MemoryPort;
@@ -57,8 +58,8 @@ export class TableBuilder {
       const root = at === format.levels - 1;
       const hi = pnHi(page);
       const lo = pnLo(page);
-      const index = root ? rootIndexOf(this.record, hi, lo) : indexOf(this.record, hi, lo, at);
-      const byte = index * format.entryBytes;
+      const { record } = this;
+      const byte = root ? record.rootOffset(hi, lo) : record.offset(hi, lo, at);
       const tablePage = table + Math.floor(byte / 4096);
       const place = locate === undefined ? tablePage : locate(tablePage);
       const entry = (BigInt(place) << 12n) | BigInt(byte % 4096);

@@ -4,7 +4,8 @@
  * for the two formats.
  */
 import { WALK_CONTEXT_WORDS } from './context.ts';
-import { BARE_RECORD, type FormatRecord } from './registry.ts';
+import type { FormatRecord } from './format-record.ts';
+import { BARE_RECORD } from './registry.ts';
 
 /** What the driver must do next. */
 /** Read `readBytes` at (readHi, readLo, readOffset), then call `advance` with the words. */

@@ -40,8 +40,9 @@ import {
   LEAF_W,
   STAGE_BIG_ENDIAN,
 } from './format.ts';
+import type { FormatRecord } from './format-record.ts';
 import type { Redirect } from './redirect.ts';
-import { BARE_RECORD, FORMAT_RECORDS, type FormatRecord } from './registry.ts';
+import { BARE_RECORD, FORMAT_RECORDS } from './registry.ts';
 import { SecondStage } from './second-stage.ts';
 import { askUpdate, fail, POS_ENTRY1, POS_ENTRY2, POS_REDIRECT, POS_UPDATE1 } from './steps.ts';
 import {
@@ -56,17 +57,7 @@ import {
   STEP_READ,
   type Walk,
 } from './walk.ts';
-import {
-  entryHigh,
-  entryLow,
-  fillHi,
-  fillLo,
-  frameHigh,
-  frameLow,
-  indexOf,
-  inputInRange,
-  rootIndexOf,
-} from './words.ts';
+import { fillHi, fillLo } from './words.ts';
 
 // V8 folds module constants into the code but reads imported bindings on every use: what is needed
 // for every entry has a name of its own here.
@@ -135,16 +126,15 @@ export class Walker {
       return this.translateFinal(walk);
     }
     walk.level1 = format.levels - 1;
-    if (!inputInRange(format, walk.inHi, walk.inLo, walk.flags1)) {
+    if (!format.accepts(walk.inHi, walk.inLo, walk.flags1)) {
       return fail(walk, FAULT_INPUT_RANGE, REF_STAGE1, walk.level1);
     }
     walk.upper1 = PERMISSIONS;
     if (this.caches?.lookupStage1(walk, format)) {
-      const index = indexOf(format, walk.inHi, walk.inLo, walk.level1);
-      walk.gOffset = index << format.entryShift;
+      walk.gOffset = format.offset(walk.inHi, walk.inLo, walk.level1);
       return this.readEntry(walk, walk.outHi, walk.outLo);
     }
-    const byte = rootIndexOf(format, walk.inHi, walk.inLo) << format.entryShift;
+    const byte = format.rootOffset(walk.inHi, walk.inLo);
     const page = context[WC_S1_ROOT_LO] + (byte >>> PAGE_SHIFT);
     return this.locateEntry(walk, format, context[WC_S1_ROOT_HI], page, byte & OFFSET_MASK);
   }
@@ -214,20 +204,20 @@ export class Walker {
     let lo = w0;
     let hi = w1;
     if ((flags & BIG_ENDIAN) !== 0) {
-      lo = entryLow(format, w0, w1);
-      hi = entryHigh(format, w0);
+      lo = format.swappedLo(w0, w1);
+      hi = format.swappedHi(w0);
     }
     const level = walk.level1;
     const decoded = format.format.decode(lo, hi, level, walk.access, flags);
     const kind = decoded & KIND_MASK;
-    const frameHi = frameHigh(format, hi);
-    const frameLo = frameLow(format, lo, hi);
+    const frameHi = format.frameHi(hi);
+    const frameLo = format.frameLo(lo, hi);
     const upper = walk.upper1;
     if (kind === TABLE) {
       walk.upper1 = (upper & decoded & PERMISSIONS) | ((upper | decoded) & GLOBAL);
       walk.level1 = level - 1;
-      const index = indexOf(format, walk.inHi, walk.inLo, level - 1);
-      return this.locateEntry(walk, format, frameHi, frameLo, index << format.entryShift);
+      const offset = format.offset(walk.inHi, walk.inLo, level - 1);
+      return this.locateEntry(walk, format, frameHi, frameLo, offset);
     }
     if (kind === FAULT) {
       return fail(walk, (decoded >>> REASON_SHIFT) & REASON_MASK, REF_STAGE1, level);
