@@ -53,20 +53,43 @@ export class IovaAllocator {
     this.allocations++;
     const order = orderOf(pages);
     const size = 2 ** order;
-    this.pagesInUse += size;
     if (this.cache && order < CACHED_ORDERS) {
       const cached = this.pop(core, order);
       if (cached >= 0) {
         this.cacheHits++;
+        this.pagesInUse += size;
         return cached;
       }
     }
-    const page = this.carve(size);
-    if (page >= 0) return page;
-    this.drainCaches();
-    const retried = this.carve(size);
-    if (retried >= 0) return retried;
-    throw new SimError('out-of-iova', `no ${pages} free pages below page ${this.endPage} left`);
+    let page = this.carve(size);
+    if (page < 0) {
+      this.drainCaches();
+      page = this.carve(size);
+    }
+    if (page < 0) {
+      throw new SimError('out-of-iova', `no ${pages} free pages below page ${this.endPage} left`);
+    }
+    this.pagesInUse += size;
+    return page;
+  }
+
+  /** Keeps a range out of use for good, before any allocation. */
+  reserve(first: number, pages: number): void {
+    for (let i = this.starts.length - 1; i >= 0; i--) {
+      const start = this.starts[i];
+      const end = this.ends[i];
+      if (end <= first || start >= first + pages) continue;
+      this.starts.splice(i, 1);
+      this.ends.splice(i, 1);
+      if (first + pages < end) {
+        this.starts.splice(i, 0, first + pages);
+        this.ends.splice(i, 0, end);
+      }
+      if (start < first) {
+        this.starts.splice(i, 0, start);
+        this.ends.splice(i, 0, first);
+      }
+    }
   }
 
   /** Returns the range that `alloc` gave for the same number of pages. */

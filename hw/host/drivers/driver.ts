@@ -58,6 +58,8 @@ export interface DriverPorts {
 
 export interface IommuDriver {
   readonly name: string;
+  /** Input pages that are never memory to a device, such as its interrupt messages. */
+  readonly reserved: readonly PageRange[];
   /** Finds out what the unit can do, sets up its queues and tables and enables translation. */
   initialise(): void;
   createDomain(options: DomainOptions): Domain;
@@ -91,6 +93,11 @@ export interface IommuDriver {
   room(): number;
   /** Takes the recorded faults off the unit; returns how many. */
   serviceFaults(): number;
+}
+
+export interface PageRange {
+  readonly first: number;
+  readonly pages: number;
 }
 
 export const NO_TOKEN = -1;

@@ -10,7 +10,7 @@ import { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts
 import type { PageTableFormat } from '../../iommu/walk/format.ts';
 import { GuestMemoryPort } from '../guest.ts';
 import { PageTables } from '../tables.ts';
-import type { Domain, DomainOptions, DriverPorts, IommuDriver } from './driver.ts';
+import type { Domain, DomainOptions, DriverPorts, IommuDriver, PageRange } from './driver.ts';
 import { NO_TOKEN } from './driver.ts';
 import { CommandRing } from './ring.ts';
 import {
@@ -101,6 +101,7 @@ export const DEFAULT_RISCV_DRIVER: RiscvDriverOptions = {
 
 export class RiscvDriver implements IommuDriver {
   readonly name = 'riscv';
+  readonly reserved: readonly PageRange[] = [];
   private readonly ports: DriverPorts;
   private readonly options: RiscvDriverOptions;
   private readonly words = new Int32Array(4);

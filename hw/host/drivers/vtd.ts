@@ -9,7 +9,7 @@ import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
 import { VTD_SUPERPAGE_1G, VTD_SUPERPAGE_2M } from '../../iommu/vtd/formats.ts';
 import { PageTables } from '../tables.ts';
 import { readDoubleword, writeDoubleword } from './doubleword.ts';
-import type { Domain, DomainOptions, DriverPorts, IommuDriver } from './driver.ts';
+import type { Domain, DomainOptions, DriverPorts, IommuDriver, PageRange } from './driver.ts';
 import { NO_TOKEN } from './driver.ts';
 import { CommandRing } from './ring.ts';
 import {
@@ -51,6 +51,8 @@ const FSTS_CLEARABLE = 0x7dn;
 const FAULT_RECORD_BYTES = 16;
 const FAULT_RECORD_F = 1n << 63n;
 
+/** 0xfee00000 to 0xfeefffff: writes there are interrupts (Linux reserves the range likewise). */
+const INTERRUPT_RANGE: PageRange = { first: 0xfee00, pages: 0x100 };
 const PRESENT = 1n;
 const TRANSLATION_PASS_THROUGH = 2n << 2n;
 const CONTEXT_DOMAIN_SHIFT = 8n;
@@ -73,6 +75,7 @@ export const DEFAULT_VTD_DRIVER: VtdDriverOptions = { faultAddress: 0xfee00000, 
 
 export class VtdDriver implements IommuDriver {
   readonly name = 'vtd';
+  readonly reserved: readonly PageRange[] = [INTERRUPT_RANGE];
   private readonly ports: DriverPorts;
   private readonly options: VtdDriverOptions;
   private readonly words = new Int32Array(4);

@@ -35,6 +35,7 @@ export class DomainMapping {
       cores: host.cores.length,
       cache: true,
     });
+    for (const { first, pages } of use.driver.reserved) this.iova.reserve(first, pages);
   }
 
   device(index: number): DmaDevice {
