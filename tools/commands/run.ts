@@ -135,13 +135,14 @@ function names(failed: readonly ExpectationResult[]): string {
 function printReports(jobs: readonly Job[], outcomes: readonly RunOutcome[], io: Io): void {
   const { palette } = io;
   const rows: { readonly label: string; readonly result: ExpectationResult }[] = [];
+  const oneSweep = new Set(jobs.map(({ point }) => point.scenario.name)).size === 1;
   for (const [i, outcome] of outcomes.entries()) {
     const job = jobs[i];
     const inSweep = job.point.name !== null;
     if (!inSweep || outcomes.length === 1) {
       io.out(`${renderReport(outcome.stats, palette, job.description)}\n`);
     }
-    const label = outcomes.length === 1 ? '' : job.label;
+    const label = outcomes.length === 1 ? '' : oneSweep ? (job.point.name ?? '') : job.label;
     for (const result of outcome.expectations) rows.push({ label, result });
   }
   if (rows.length > 0) io.out(`${renderExpectations(rows, palette)}\n`);

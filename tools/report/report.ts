@@ -87,5 +87,6 @@ export function renderExpectations(
 }
 
 function signed(deviation: number): string {
+  if (deviation === 0) return '';
   return `${deviation < 0 ? '' : '+'}${share(deviation)}`;
 }

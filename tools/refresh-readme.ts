@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+/**
+ * Puts the report of scenarios/quickstart.yaml between the markers of README.md, as the program
+ * prints it: `node dist/tools/refresh-readme.js`.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { scenarioHome } from '../scenarios/extends.ts';
+import { loadScenario } from '../scenarios/loader.ts';
+import { InputError } from '../sim/errors.ts';
+import { engine } from './engine.ts';
+import { PLAIN } from './report/model.ts';
+import { renderExpectations, renderReport } from './report/report.ts';
+
+const BLOCK = /(<!-- report:begin[^>]*-->\n)[\s\S]*?(<!-- report:end -->)/;
+
+async function report(): Promise<string> {
+  const { points, description } = loadScenario(join(scenarioHome(), 'quickstart.yaml'));
+  const { stats, expectations } = await engine.run(points[0].scenario, {
+    threads: 1,
+    traceLevel: 'off',
+  });
+  const rows = expectations.map((result) => ({ label: '', result }));
+  return `${renderReport(stats, PLAIN, description)}\n${renderExpectations(rows, PLAIN)}`;
+}
+
+const path = join(dirname(scenarioHome()), 'README.md');
+const text = readFileSync(path, 'utf8');
+if (!BLOCK.test(text)) throw new InputError('readme', `${path}: the report markers are missing`);
+const body = await report();
+writeFileSync(
+  path,
+  text.replace(BLOCK, (_all, begin, end) => `${begin}\n\`\`\`text\n${body}\`\`\`\n\n${end}`),
+);
