@@ -20,45 +20,23 @@ import {
   encodeInvalVma,
   restrictToPage,
 } from './riscv-commands.ts';
-import { DeviceDirectory } from './riscv-directory.ts';
-
-// Register offsets (specification, "Memory-mapped register interface").
-const REG_CAPABILITIES = 0x00;
-const REG_FCTL = 0x08;
-const REG_DDTP = 0x10;
-const REG_CQB = 0x18;
-const REG_CQH = 0x20;
-const REG_CQT = 0x24;
-const REG_FQB = 0x28;
-const REG_FQH = 0x30;
-const REG_FQT = 0x34;
-const REG_CQCSR = 0x48;
-const REG_FQCSR = 0x4c;
-const REG_IPSR = 0x54;
-const REG_ICVEC = 0x2f8;
-
-const CAP_MSI_FLAT = 1n << 22n;
-const CAP_AMO_HWAD = 1n << 24n;
-const CAP_END = 1n << 27n;
-const CAP_IGS_SHIFT = 28n;
-const IGS_MSI_ONLY = 0n;
-const FCTL_BE = 1n;
-const FCTL_WSI = 2n;
-const QUEUE_ENABLE = 1n;
-const QUEUE_INTERRUPTS = 2n;
-const QUEUE_MEMORY_FAULT = 1n << 8n;
-const QUEUE_OVERFLOW = 1n << 9n;
-const QUEUE_ACTIVE = 1n << 16n;
-const QUEUE_BUSY = 1n << 17n;
-const LOG2SZ_MASK = 0x1fn;
-const QUEUE_PPN_MASK = 0x3ffffffffffc00n;
-const IPSR_FIP = 2n;
-const DDTP_BUSY = 1n << 4n;
-const DDTP_MODE_MASK = 0xfn;
-const DDTP_MODE_BARE = 1n;
-
-/** Vectors 0 to 3 for commands, faults, page requests, performance (Linux, with four of them). */
-const VECTORS = 0x2310n;
+import type { DeviceDirectory } from './riscv-directory.ts';
+import {
+  CAP_AMO_HWAD,
+  IPSR_FIP,
+  QUEUE_MEMORY_FAULT,
+  QUEUE_OVERFLOW,
+  REG_CQB,
+  REG_CQCSR,
+  REG_CQH,
+  REG_CQT,
+  REG_FQB,
+  REG_FQCSR,
+  REG_FQH,
+  REG_FQT,
+  REG_IPSR,
+  RiscvSetup,
+} from './riscv-setup.ts';
 
 const TC_V = 1n;
 const TC_GADE = 1n << 7n;
@@ -82,8 +60,6 @@ const ATP_MODES: Readonly<Record<string, bigint>> = {
 
 /** From 2 MiB on Linux invalidates the whole address space (RISCV_IOMMU_IOTLB_INVAL_LIMIT). */
 const PAGEWISE_LIMIT = 512;
-/** A unit that answers at once in simulation needs few reads of a busy bit. */
-const BUSY_READS = 1000;
 
 export interface RiscvDriverOptions {
   /** Wanted entries of the queues (Linux: 8192 and 4096). */
@@ -105,8 +81,7 @@ export class RiscvDriver implements IommuDriver {
   private readonly ports: DriverPorts;
   private readonly options: RiscvDriverOptions;
   private readonly words = new Int32Array(4);
-  private capabilities = 0n;
-  private interrupts = 0n;
+  private readonly setup: RiscvSetup;
   private commands: CommandRing | null = null;
   private faultEntries = 0;
   private directory: DeviceDirectory | null = null;
@@ -120,22 +95,22 @@ export class RiscvDriver implements IommuDriver {
   constructor(ports: DriverPorts, options: RiscvDriverOptions = DEFAULT_RISCV_DRIVER) {
     this.ports = ports;
     this.options = options;
+    this.setup = new RiscvSetup(ports);
   }
 
   initialise(): void {
-    const { ports, options } = this;
-    this.capabilities = this.read(REG_CAPABILITIES, 8);
-    this.checkControl();
+    const { ports, options, setup } = this;
+    setup.initialise();
     const status = ports.frames.alloc();
     this.statusHi = pnHi(status);
     this.statusLo = pnLo(status);
     ports.memory.write32(this.statusHi, this.statusLo, 0, 0);
-    const ring = this.setUpQueue(REG_CQB, options.commandEntries, 16);
+    const ring = setup.setUpQueue(REG_CQB, options.commandEntries, 16);
     this.commands = new CommandRing(ports.memory, ring.base, ring.entries);
-    this.faultEntries = this.setUpQueue(REG_FQB, options.faultEntries, 32).entries;
-    this.enableQueue(REG_CQCSR);
-    this.enableQueue(REG_FQCSR);
-    this.setDirectory();
+    this.faultEntries = setup.setUpQueue(REG_FQB, options.faultEntries, 32).entries;
+    setup.enableQueue(REG_CQCSR);
+    setup.enableQueue(REG_FQCSR);
+    this.directory = setup.setDirectory(options.directoryLevels);
     encodeInvalDdt(this.words, -1);
     this.push();
     encodeInvalVma(this.words, -1, -1);
@@ -189,7 +164,7 @@ export class RiscvDriver implements IommuDriver {
     const nested = domain.kind === 'nested';
     const first = domain.kind === 'stage1' || nested ? domain.tables : null;
     const second = nested ? domain.stage2 : domain.kind === 'stage2' ? domain.tables : null;
-    const hardwareAd = (this.capabilities & CAP_AMO_HWAD) !== 0n;
+    const hardwareAd = (this.setup.capabilities & CAP_AMO_HWAD) !== 0n;
     let tc = TC_V;
     if (hardwareAd) tc |= TC_SADE | (second === null ? 0n : TC_GADE);
     if (first?.format.name === 'Sv32') tc |= TC_SXL;
@@ -261,7 +236,7 @@ export class RiscvDriver implements IommuDriver {
   }
 
   ring(): void {
-    this.write(REG_CQT, 4, BigInt(this.needRing().tail));
+    this.setup.write(REG_CQT, 4, BigInt(this.needRing().tail));
   }
 
   fenceReached(token: number): boolean {
@@ -272,17 +247,17 @@ export class RiscvDriver implements IommuDriver {
 
   room(): number {
     const ring = this.needRing();
-    ring.noteHead(Number(this.read(REG_CQH, 4)));
+    ring.noteHead(Number(this.setup.read(REG_CQH, 4)));
     return ring.free;
   }
 
   serviceFaults(): number {
-    const head = Number(this.read(REG_FQH, 4));
-    const tail = Number(this.read(REG_FQT, 4));
-    this.write(REG_IPSR, 4, IPSR_FIP);
-    this.write(REG_FQH, 4, BigInt(tail));
-    const csr = this.read(REG_FQCSR, 4);
-    if ((csr & (QUEUE_MEMORY_FAULT | QUEUE_OVERFLOW)) !== 0n) this.write(REG_FQCSR, 4, csr);
+    const head = Number(this.setup.read(REG_FQH, 4));
+    const tail = Number(this.setup.read(REG_FQT, 4));
+    this.setup.write(REG_IPSR, 4, IPSR_FIP);
+    this.setup.write(REG_FQH, 4, BigInt(tail));
+    const csr = this.setup.read(REG_FQCSR, 4);
+    if ((csr & (QUEUE_MEMORY_FAULT | QUEUE_OVERFLOW)) !== 0n) this.setup.write(REG_FQCSR, 4, csr);
     return (tail - head) & (this.faultEntries - 1);
   }
 
@@ -306,66 +281,6 @@ export class RiscvDriver implements IommuDriver {
       tag1: this.nextPscid++,
       tag2: parent.tag2,
     };
-  }
-
-  /** Byte order little, interrupts by wire if the unit has them (Linux init_check, platform). */
-  private checkControl(): void {
-    let control = this.read(REG_FCTL, 4);
-    if ((control & FCTL_BE) !== 0n) {
-      if ((this.capabilities & CAP_END) === 0n) {
-        throw new SimError('driver', 'the RISC-V IOMMU is big-endian and cannot be changed');
-      }
-      control &= ~FCTL_BE;
-    }
-    const wired = ((this.capabilities >> CAP_IGS_SHIFT) & 3n) !== IGS_MSI_ONLY;
-    if (wired) control |= FCTL_WSI;
-    this.interrupts = wired ? QUEUE_INTERRUPTS : 0n;
-    this.write(REG_FCTL, 4, control);
-    this.write(REG_ICVEC, 8, VECTORS);
-  }
-
-  /** Discovers the longest queue, allocates one and sets its base register. */
-  private setUpQueue(
-    register: number,
-    wanted: number,
-    entryBytes: number,
-  ): { base: number; entries: number } {
-    this.write(register, 8, LOG2SZ_MASK);
-    const offered = Number(this.read(register, 8) & LOG2SZ_MASK);
-    const log2 = Math.min(Math.floor(Math.log2(wanted)) - 1, offered);
-    const entries = 2 ** (log2 + 1);
-    const pages = Math.max(1, (entries * entryBytes) / 4096);
-    const base = this.ports.frames.allocRun(pages, pages);
-    const value = ((BigInt(base) << 10n) & QUEUE_PPN_MASK) | BigInt(log2);
-    this.write(register, 8, value);
-    if (this.read(register, 8) !== value) {
-      throw new SimError('driver', `the RISC-V IOMMU does not take a queue at frame ${base}`);
-    }
-    return { base, entries };
-  }
-
-  private enableQueue(register: number): void {
-    this.write(register, 4, QUEUE_ENABLE | this.interrupts | QUEUE_MEMORY_FAULT);
-    const csr = this.readWhileBusy(register, 4, QUEUE_BUSY);
-    if ((csr & (QUEUE_ACTIVE | QUEUE_MEMORY_FAULT)) !== QUEUE_ACTIVE) {
-      throw new SimError('driver', `a queue of the RISC-V IOMMU does not start (csr ${csr})`);
-    }
-  }
-
-  /** Asks for the wanted number of levels and takes fewer if the mode does not stick. */
-  private setDirectory(): void {
-    const root = this.ports.frames.alloc();
-    const ppn = (BigInt(root) << 10n) & QUEUE_PPN_MASK;
-    for (let levels = this.options.directoryLevels; levels > 0; levels--) {
-      const mode = DDTP_MODE_BARE + BigInt(levels);
-      this.write(REG_DDTP, 8, ppn | mode);
-      const got = this.readWhileBusy(REG_DDTP, 8, DDTP_BUSY) & DDTP_MODE_MASK;
-      if (got !== mode) continue;
-      const extended = (this.capabilities & CAP_MSI_FLAT) !== 0n;
-      this.directory = new DeviceDirectory(this.ports, root, levels, extended);
-      return;
-    }
-    throw new SimError('driver', 'the RISC-V IOMMU takes no device directory');
   }
 
   /** Takes a valid context away (specification, "Changing device directory table entry"). */
@@ -415,22 +330,6 @@ export class RiscvDriver implements IommuDriver {
     if (this.directory === null)
       throw new InternalError('driver', 'the driver is initialised first');
     return this.directory;
-  }
-
-  private read(register: number, size: number): bigint {
-    return this.ports.registers.read(register, size);
-  }
-
-  private write(register: number, size: number, value: bigint): void {
-    this.ports.registers.write(register, size, value);
-  }
-
-  private readWhileBusy(register: number, size: number, busy: bigint): bigint {
-    for (let i = 0; i < BUSY_READS; i++) {
-      const value = this.read(register, size);
-      if ((value & busy) === 0n) return value;
-    }
-    throw new SimError('driver', `register ${register} of the RISC-V IOMMU stays busy`);
   }
 }
 
