@@ -5,7 +5,7 @@
  */
 
 import { clearHi, clearLo } from '../../address.ts';
-import type { Operation } from '../architecture.ts';
+import { type Operation, TAG_NONE } from '../architecture.ts';
 import type { ReplacementPolicy } from '../spec.ts';
 import {
   LEAF_GLOBAL,
@@ -57,6 +57,9 @@ const GENERATION = 6;
 const REDIRECTED = 7;
 const ENTRY_WORDS = 8;
 
+/** Up to 2^this pages are looked up one by one when they are invalidated. */
+const FIND_ORDER_MAX = 6;
+
 /** Key word 2: high half of the page and, below it, the order. */
 const ORDER_BITS = 6;
 const ORDER_MASK = 0x3f;
@@ -86,6 +89,9 @@ export class Iotlb {
   private readonly probeArray: Int32Array;
   private readonly probeOrder: Int32Array;
   private probes = 0;
+  /** Entries that hold only a piece of their leaf, and entries with a first tag. */
+  private pieces = 0;
+  private tagged = 0;
 
   constructor(arrays: readonly IotlbArray[]) {
     this.arrays = arrays;
@@ -229,8 +235,10 @@ export class Iotlb {
     const pageLo = clearLo(lo, held);
     const keyHi = (pageHi << ORDER_BITS) | held;
     let local = tags.find(tag1, tag2, keyHi, pageLo);
-    if (local >= 0) tags.touch(local);
-    else local = this.allocate(array, tag1, tag2, keyHi, pageHi, pageLo, held);
+    if (local >= 0) {
+      tags.touch(local);
+      if (this.isPiece(array, local)) this.pieces--;
+    } else local = this.allocate(array, tag1, tag2, keyHi, pageHi, pageLo, held);
     const slot = this.bases[array] + local;
     const at = slot * ENTRY_WORDS;
     const words = this.words;
@@ -242,25 +250,66 @@ export class Iotlb {
     words[at + GUEST_LO] = clearLo(guestLo, held);
     words[at + GENERATION] = this.generation;
     words[at + REDIRECTED] = 0;
+    if (this.isPiece(array, local)) this.pieces++;
     this.statistics.fills++;
     return slot;
   }
 
   /** Drops what an operation covers; returns how many entries that were. */
   invalidate(op: Operation): number {
+    const dropped = this.findable(op) ? this.dropPages(op) : this.sweep(op);
+    this.statistics.dropped += dropped;
+    return dropped;
+  }
+
+  /**
+   * Whether the entries that an operation covers can be looked up instead of sought in all slots:
+   * it names few pages and exact tags, and no entry holds only a piece of the leaf it came from.
+   */
+  private findable(op: Operation): boolean {
+    if (op.hasAddress === 0 || op.guestAddress !== 0 || op.order > FIND_ORDER_MAX) return false;
+    return op.tag2 !== -1 && (op.tag1 !== -1 || this.tagged === 0) && this.pieces === 0;
+  }
+
+  private dropPages(op: Operation): number {
+    const tag1 = op.tag1 === TAG_NONE ? -1 : op.tag1;
+    const tag2 = op.tag2 === TAG_NONE ? -1 : op.tag2;
+    const firstHi = clearHi(op.hi, op.order);
+    const firstLo = clearLo(op.lo, op.order);
+    let dropped = 0;
+    // Dropping the last entry of a size takes its probe off the list: go from the end.
+    for (let probe = this.probes - 1; probe >= 0; probe--) {
+      const array = this.probeArray[probe];
+      const order = this.probeOrder[probe];
+      const step = 2 ** order;
+      for (let page = 0; page < 2 ** op.order; page += step) {
+        const keyHi = (clearHi(firstHi, order) << ORDER_BITS) | order;
+        const slot = this.tags[array].find(tag1, tag2, keyHi, clearLo(firstLo + page, order));
+        if (slot < 0 || !this.covered(array, slot, op)) continue;
+        this.remove(array, slot);
+        dropped++;
+      }
+    }
+    return dropped;
+  }
+
+  private sweep(op: Operation): number {
     let dropped = 0;
     for (let array = 0; array < this.tags.length; array++) {
       const tags = this.tags[array];
       if (tags.used === 0) continue;
       for (let slot = 0; slot < tags.entries; slot++) {
         if (tags.live[slot] === 0 || !this.covered(array, slot, op)) continue;
-        this.discount(array, slot);
-        tags.remove(slot);
+        this.remove(array, slot);
         dropped++;
       }
     }
-    this.statistics.dropped += dropped;
     return dropped;
+  }
+
+  private remove(array: number, slot: number): void {
+    this.discount(array, slot);
+    this.tags[array].remove(slot);
   }
 
   /** Drops everything. */
@@ -268,6 +317,8 @@ export class Iotlb {
     for (const tags of this.tags) tags.clear();
     this.counts.fill(0);
     this.probes = 0;
+    this.pieces = 0;
+    this.tagged = 0;
   }
 
   private covered(array: number, slot: number, op: Operation): boolean {
@@ -304,12 +355,24 @@ export class Iotlb {
     const victim = tags.victim(setIndex(tag1, tag2, pageHi, pageLo, order));
     if (tags.live[victim] !== 0) this.discount(array, victim);
     tags.place(victim, tag1, tag2, keyHi, pageLo);
+    if (tag1 !== -1) this.tagged++;
     const count = (array << ORDER_BITS) | order;
     if (this.counts[count]++ === 0) this.listProbes();
     return victim;
   }
 
+  /** Whether an entry holds less than the leaf that an invalidation of its page would name. */
+  private isPiece(array: number, slot: number): boolean {
+    const at = (this.bases[array] + slot) * ENTRY_WORDS;
+    const leaf1 = this.words[at + LEAF1];
+    const leaf = leaf1 === 0 ? this.words[at + LEAF2] : leaf1;
+    const order = this.tags[array].key(slot, 2) & ORDER_MASK;
+    return ((leaf >>> LEAF_ORDER_SHIFT) & LEAF_ORDER_MASK) > order;
+  }
+
   private discount(array: number, slot: number): void {
+    if (this.isPiece(array, slot)) this.pieces--;
+    if (this.tags[array].key(slot, 0) !== -1) this.tagged--;
     const order = this.tags[array].key(slot, 2) & ORDER_MASK;
     if (--this.counts[(array << ORDER_BITS) | order] === 0) this.listProbes();
   }
