@@ -16,6 +16,17 @@ import { ACCESS_READ, ACCESS_WRITE } from '../iommu/access.ts';
 import type { MemoryPort } from '../memory/port.ts';
 import type { TransactionPort, Transactions } from '../pcie/transactions.ts';
 import type { DmaSurroundings } from './dma-port.ts';
+import {
+  COUNT_DROPPED,
+  COUNT_DROPPED_BYTES,
+  COUNT_ERRORS,
+  COUNT_FETCHES,
+  COUNT_INTERRUPTS,
+  COUNT_RECEIVED,
+  COUNT_RECEIVED_BYTES,
+  COUNT_SENT,
+  COUNT_SENT_BYTES,
+} from './nic-counters.ts';
 import { DmaJobs, type JobOwner } from './nic-jobs.ts';
 import {
   COMPLETION_ERROR,
@@ -26,48 +37,20 @@ import {
   SIDE_RECEIVE,
   SIDE_TRANSMIT,
 } from './nic-layout.ts';
+import { NicPackets } from './nic-packets.ts';
 import { NicQueue, type RingAddresses } from './nic-queue.ts';
 import type { NicOptions } from './nic-spec.ts';
+import { PACKET_MIN, PacketSource, WIRE_OVERHEAD_BYTES } from './nic-wire.ts';
 
 /** The host side of a NIC's interrupts. */
 export interface NicHost {
   interrupt(queue: number): void;
 }
 
-/** Preamble, start delimiter, frame check and gap: on the wire, not in memory (IEEE 802.3). */
-const WIRE_OVERHEAD_BYTES = 24;
-const SMALL_PACKET = 64;
-const MEDIUM_PACKET = 576;
-/** The usual internet mix: 7 small, 4 medium and 1 full packet of 12. */
-const MIX_PARTS = 12;
-const MIX_SMALL = 7;
-const MIX_MEDIUM = 11;
-
 // Kinds of DMA jobs.
 const JOB_FETCH = 0;
 const JOB_PAYLOAD = 1;
 const JOB_COMPLETION = 2;
-
-export const NIC_COUNTERS = [
-  'received',
-  'received-bytes',
-  'dropped',
-  'dropped-bytes',
-  'sent',
-  'sent-bytes',
-  'errors',
-  'interrupts',
-  'fetches',
-] as const;
-const COUNT_RECEIVED = 0;
-const COUNT_RECEIVED_BYTES = 1;
-const COUNT_DROPPED = 2;
-const COUNT_DROPPED_BYTES = 3;
-const COUNT_SENT = 4;
-const COUNT_SENT_BYTES = 5;
-const COUNT_ERRORS = 6;
-const COUNT_INTERRUPTS = 7;
-const COUNT_FETCHES = 8;
 
 export class Nic implements TransactionPort, JobOwner {
   readonly counters: CounterSet = new CounterSet(NIC_COUNTERS);
@@ -77,17 +60,15 @@ export class Nic implements TransactionPort, JobOwner {
   private readonly txns: Transactions;
   private readonly memory: MemoryPort;
   private readonly options: NicOptions;
-  private readonly random: RandomStream;
   private host: NicHost | null = null;
   /** Receive sides first, then transmit sides. */
   private readonly sides: readonly NicQueue[];
   /** Sizes of arrived packets that wait for a buffer, by queue. */
   private readonly arrived: readonly Fifo[];
-  private readonly wireIn: Bandwidth | null;
+  private readonly source: PacketSource | null;
   private readonly wireOut: Bandwidth | null;
   private buffered = 0;
   private nextQueue = 0;
-  private nextBytes = 0;
   private up = false;
   private stopped = false;
   /** Interrupt of a queue pair is wanted; or on its way. */
@@ -96,20 +77,7 @@ export class Nic implements TransactionPort, JobOwner {
   private readonly onArrival: number;
   private readonly onSent: number;
   private readonly onInterrupt: number;
-  // Packets in progress, by slot.
-  private readonly side: Int32Array;
-  private readonly bytes: Int32Array;
-  private readonly descriptor: Int32Array;
-  private readonly parts: Int32Array;
-  private readonly failed: Uint8Array;
-  private readonly pass: Int32Array;
-  private readonly outHi: Int32Array;
-  private readonly outLo: Int32Array;
-  private readonly outOffset: Int32Array;
-  private readonly nextFree: Int32Array;
-  private firstFree = 0;
-  /** A side wanted a slot when there was none. */
-  private starved = false;
+  private readonly packets: NicPackets;
 
   constructor(
     around: DmaSurroundings,
@@ -120,12 +88,10 @@ export class Nic implements TransactionPort, JobOwner {
   ) {
     const { events } = around;
     const packets = 2 * (options.reads + options.writes) + options.queues * 4;
-    const column = (): Int32Array => new Int32Array(packets);
     this.events = events;
     this.txns = around.txns;
     this.memory = memory;
     this.options = options;
-    this.random = random;
     const jobs = packets * 2 + options.queues * 2;
     this.reads = new DmaJobs(around, this, device, ACCESS_READ, options.reads, jobs);
     this.writes = new DmaJobs(around, this, device, ACCESS_WRITE, options.writes, jobs);
@@ -135,24 +101,14 @@ export class Nic implements TransactionPort, JobOwner {
       { length: 2 * queues },
       (_, i) => new NicQueue(i % queues, i, i < queues ? receiveRing : transmitRing),
     );
-    const waiting = Math.max(1, Math.ceil(options.receiveBuffer / SMALL_PACKET));
+    const waiting = Math.max(1, Math.ceil(options.receiveBuffer / PACKET_MIN));
     this.arrived = Array.from(count, () => new Fifo(waiting));
-    this.wireIn = options.receive === null ? null : new Bandwidth(options.receive);
+    this.source =
+      options.receive === null ? null : new PacketSource(options, options.receive, random);
     this.wireOut = options.transmit === null ? null : new Bandwidth(options.transmit);
     this.armed = new Uint8Array(options.queues);
     this.raised = new Uint8Array(options.queues);
-    this.side = column();
-    this.bytes = column();
-    this.descriptor = column();
-    this.parts = column();
-    this.failed = new Uint8Array(packets);
-    this.pass = column();
-    this.outHi = column();
-    this.outLo = column();
-    this.outOffset = column();
-    this.nextFree = column();
-    for (let i = 0; i < packets; i++) this.nextFree[i] = i + 1;
-    this.nextFree[packets - 1] = -1;
+    this.packets = new NicPackets(packets);
     this.onArrival = events.register(PHASE_UNIT, 'nic-arrival', () => this.arrive());
     this.onSent = events.register(PHASE_UNIT, 'nic-sent', (slot) => this.sent(slot));
     this.onInterrupt = events.register(PHASE_UNIT, 'nic-interrupt', (queue) => this.signal(queue));
@@ -173,7 +129,7 @@ export class Nic implements TransactionPort, JobOwner {
 
   /** Brings the link up, if it is not: packets arrive from now or from the start cycle on. */
   start(): void {
-    if (this.wireIn === null || this.up) return;
+    if (this.source === null || this.up) return;
     this.up = true;
     this.awaitPacket(Math.max(this.events.now, this.options.startCycle));
   }
@@ -207,18 +163,20 @@ export class Nic implements TransactionPort, JobOwner {
       this.fetched(this.sides[a], b, failed, txn);
       return;
     }
-    if (failed) this.failed[a] = 1;
+    const { packets } = this;
+    if (failed) packets.failed[a] = 1;
+    const received = packets.side[a] < this.options.queues;
     if (kind === JOB_COMPLETION) {
-      this.outHi[a] = this.txns.outHi[txn];
-      this.outLo[a] = this.txns.outLo[txn];
-      this.outOffset[a] = this.txns.offset[txn];
+      packets.outHi[a] = this.txns.outHi[txn];
+      packets.outLo[a] = this.txns.outLo[txn];
+      packets.outOffset[a] = this.txns.offset[txn];
+    } else if (received) {
+      this.buffered -= packets.bytes[a];
+    } else {
+      this.sendInOrder(this.sides[packets.side[a]], a);
+      return;
     }
-    const received = this.side[a] < this.options.queues;
-    if (kind === JOB_PAYLOAD && !received) this.sendInOrder(this.sides[this.side[a]], a);
-    else {
-      if (kind === JOB_PAYLOAD) this.buffered -= this.bytes[a];
-      if (--this.parts[a] === 0) this.complete(a, kind === JOB_COMPLETION && failed);
-    }
+    if (--packets.parts[a] === 0) this.complete(a, kind === JOB_COMPLETION && failed);
   }
 
   /** Packets in on-chip memory and in progress, for a dump of a run that stands still. */
@@ -275,29 +233,12 @@ export class Nic implements TransactionPort, JobOwner {
     this.fetch(ring);
   }
 
-  private hasSlot(): boolean {
-    if (this.firstFree >= 0) return true;
-    this.starved = true;
-    return false;
-  }
-
-  private takeSlot(side: number, bytes: number, descriptor: number, parts: number): number {
-    const slot = this.firstFree;
-    this.firstFree = this.nextFree[slot];
-    this.side[slot] = side;
-    this.bytes[slot] = bytes;
-    this.descriptor[slot] = descriptor;
-    this.parts[slot] = parts;
-    this.failed[slot] = 0;
-    return slot;
-  }
-
   // -------------------------------------------------------------------------------------------
   // Receive
 
   private arrive(): void {
     const { now } = this.events;
-    const bytes = this.nextBytes;
+    const { bytes } = this.source as PacketSource;
     const queue = this.nextQueue;
     this.nextQueue = queue + 1 === this.options.queues ? 0 : queue + 1;
     if (this.buffered + bytes > this.options.receiveBuffer) {
@@ -313,26 +254,25 @@ export class Nic implements TransactionPort, JobOwner {
 
   /** Schedules the next packet: it follows its predecessor on the wire, not before `from`. */
   private awaitPacket(from: number): void {
-    this.nextBytes = this.drawBytes();
-    const wire = this.wireIn as Bandwidth;
-    const end = wire.reserve(from, this.nextBytes + WIRE_OVERHEAD_BYTES);
+    const end = (this.source as PacketSource).next(from);
     if (end < this.options.stopCycle) this.events.at(end, this.onArrival, 0, 0);
     else this.stopped = true;
   }
 
-  /** Whether packets still arrive. */
+  /** Whether packets still arrive or are offered for sending. */
   get running(): boolean {
-    return this.wireIn !== null && !this.stopped;
+    const offered = this.wireOut !== null && this.events.now < this.options.stopCycle;
+    return offered || (this.source !== null && !this.stopped);
   }
 
   /** Writes arrived packets into buffers, as far as there are both. */
   private deliver(ring: NicQueue): void {
     const { now } = this.events;
     const arrived = this.arrived[ring.index];
-    while (arrived.length > 0 && ring.used < ring.ready && this.hasSlot()) {
+    while (arrived.length > 0 && ring.used < ring.ready && this.packets.available()) {
       const place = ring.used & ring.mask;
       const bytes = arrived.shift(now);
-      const slot = this.takeSlot(ring.side, bytes, ring.used++, 2);
+      const slot = this.packets.take(ring.side, bytes, ring.used++, 2);
       const { hi, lo, offset } = ring;
       this.writes.start(JOB_PAYLOAD, slot, 0, hi[place], lo[place], offset[place], bytes);
       this.writeCompletion(ring, slot);
@@ -343,10 +283,10 @@ export class Nic implements TransactionPort, JobOwner {
   // Transmit
 
   private readPackets(ring: NicQueue): void {
-    while (ring.used < ring.ready && this.hasSlot()) {
+    while (ring.used < ring.ready && this.packets.available()) {
       const place = ring.used & ring.mask;
       const bytes = ring.bytes[place];
-      const slot = this.takeSlot(ring.side, bytes, ring.used++, 1);
+      const slot = this.packets.take(ring.side, bytes, ring.used++, 1);
       const { hi, lo, offset } = ring;
       this.reads.start(JOB_PAYLOAD, slot, 0, hi[place], lo[place], offset[place], bytes);
     }
@@ -355,7 +295,7 @@ export class Nic implements TransactionPort, JobOwner {
   /** A payload is here: packets of a queue leave in the order of their descriptors. */
   private sendInOrder(ring: NicQueue, slot: number): void {
     const { payload, mask } = ring;
-    payload[this.descriptor[slot] & mask] = slot;
+    payload[this.packets.descriptor[slot] & mask] = slot;
     for (;;) {
       const place = ring.toSend & mask;
       const next = payload[place];
@@ -369,16 +309,17 @@ export class Nic implements TransactionPort, JobOwner {
   /** The packet leaves when the wire is free; one in error does not. */
   private send(slot: number): void {
     const { now } = this.events;
-    if (this.failed[slot] !== 0 || this.wireOut === null) {
+    const { failed, bytes } = this.packets;
+    if (failed[slot] !== 0 || this.wireOut === null) {
       this.sent(slot);
       return;
     }
-    const end = this.wireOut.reserve(now, this.bytes[slot] + WIRE_OVERHEAD_BYTES);
+    const end = this.wireOut.reserve(now, bytes[slot] + WIRE_OVERHEAD_BYTES);
     this.events.after(end - now, this.onSent, slot, 0);
   }
 
   private sent(slot: number): void {
-    this.writeCompletion(this.sides[this.side[slot]], slot);
+    this.writeCompletion(this.sides[this.packets.side[slot]], slot);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -387,7 +328,7 @@ export class Nic implements TransactionPort, JobOwner {
   private writeCompletion(ring: NicQueue, slot: number): void {
     const count = ring.completing++;
     const place = count & ring.mask;
-    this.pass[slot] = Math.floor(count / ring.entries) + 1;
+    this.packets.pass[slot] = Math.floor(count / ring.entries) + 1;
     this.writes.start(
       JOB_COMPLETION,
       slot,
@@ -401,40 +342,44 @@ export class Nic implements TransactionPort, JobOwner {
 
   /** Payload and entry are where they belong: the entry becomes visible, the driver is told. */
   private complete(slot: number, entryLost: boolean): void {
-    const { memory, counters } = this;
-    const ring = this.sides[this.side[slot]];
-    const failed = this.failed[slot] !== 0;
-    const bytes = this.bytes[slot];
-    const received = this.side[slot] < this.options.queues;
-    if (failed) counters.add(COUNT_ERRORS, 1);
+    const { counters, packets } = this;
+    const ring = this.sides[packets.side[slot]];
+    const bytes = packets.bytes[slot];
+    const received = ring.side < this.options.queues;
+    if (packets.failed[slot] !== 0) counters.add(COUNT_ERRORS, 1);
     else {
       counters.add(received ? COUNT_RECEIVED : COUNT_SENT, 1);
       counters.add(received ? COUNT_RECEIVED_BYTES : COUNT_SENT_BYTES, bytes);
     }
-    this.nextFree[slot] = this.firstFree;
-    this.firstFree = slot;
     if (entryLost) ring.broken = true;
     else {
-      const hi = this.outHi[slot];
-      const lo = this.outLo[slot];
-      const offset = this.outOffset[slot];
-      memory.write32(hi, lo, offset, bytes);
-      memory.write32(hi, lo, offset + 4, this.descriptor[slot]);
-      memory.write32(hi, lo, offset + 8, failed ? COMPLETION_ERROR : COMPLETION_OK);
-      memory.write32(hi, lo, offset + 12, this.pass[slot]);
+      this.storeEntry(slot);
       ring.completed++;
       if (this.armed[ring.index] !== 0) this.raise(ring.index);
     }
+    packets.give(slot);
     this.resume(ring);
+  }
+
+  private storeEntry(slot: number): void {
+    const { memory, packets } = this;
+    const hi = packets.outHi[slot];
+    const lo = packets.outLo[slot];
+    const offset = packets.outOffset[slot];
+    memory.write32(hi, lo, offset, packets.bytes[slot]);
+    memory.write32(hi, lo, offset + 4, packets.descriptor[slot]);
+    const status = packets.failed[slot] !== 0 ? COMPLETION_ERROR : COMPLETION_OK;
+    memory.write32(hi, lo, offset + 8, status);
+    memory.write32(hi, lo, offset + 12, packets.pass[slot]);
   }
 
   /** A packet slot is free: sides that waited for one go on, in turn after this one. */
   private resume(ring: NicQueue): void {
-    if (!this.starved) {
+    if (!this.packets.starved) {
       this.advance(ring);
       return;
     }
-    this.starved = false;
+    this.packets.starved = false;
     const { sides } = this;
     for (let i = 1; i <= sides.length; i++) this.advance(sides[(ring.side + i) % sides.length]);
   }
@@ -450,16 +395,5 @@ export class Nic implements TransactionPort, JobOwner {
     this.armed[queue] = 0;
     this.counters.add(COUNT_INTERRUPTS, 1);
     this.host?.interrupt(queue);
-  }
-
-  // -------------------------------------------------------------------------------------------
-
-  private drawBytes(): number {
-    const { mtu, packets } = this.options;
-    if (packets === 'mtu') return mtu;
-    if (packets === 'small') return SMALL_PACKET;
-    const draw = this.random.below(MIX_PARTS);
-    if (draw < MIX_SMALL) return SMALL_PACKET;
-    return draw < MIX_MEDIUM ? Math.min(MEDIUM_PACKET, mtu) : mtu;
   }
 }

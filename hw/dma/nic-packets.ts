@@ -1,0 +1,59 @@
+/** Packets that a NIC has in progress: columns by slot, with a free list. */
+
+export class NicPackets {
+  /** Side of the NIC's queues, size, and number of the descriptor it came with. */
+  readonly side: Int32Array;
+  readonly bytes: Int32Array;
+  readonly descriptor: Int32Array;
+  /** DMA jobs not yet done, and whether one was refused. */
+  readonly parts: Int32Array;
+  readonly failed: Uint8Array;
+  /** Pass of the completion entry, and where in memory the entry goes. */
+  readonly pass: Int32Array;
+  readonly outHi: Int32Array;
+  readonly outLo: Int32Array;
+  readonly outOffset: Int32Array;
+  /** A side wanted a slot when there was none. */
+  starved = false;
+  private readonly nextFree: Int32Array;
+  private firstFree = 0;
+
+  constructor(capacity: number) {
+    const column = (): Int32Array => new Int32Array(capacity);
+    this.side = column();
+    this.bytes = column();
+    this.descriptor = column();
+    this.parts = column();
+    this.failed = new Uint8Array(capacity);
+    this.pass = column();
+    this.outHi = column();
+    this.outLo = column();
+    this.outOffset = column();
+    this.nextFree = column();
+    for (let i = 0; i < capacity; i++) this.nextFree[i] = i + 1;
+    this.nextFree[capacity - 1] = -1;
+  }
+
+  /** Whether there is a free slot; notes that one was wanted. */
+  available(): boolean {
+    if (this.firstFree >= 0) return true;
+    this.starved = true;
+    return false;
+  }
+
+  take(side: number, bytes: number, descriptor: number, parts: number): number {
+    const slot = this.firstFree;
+    this.firstFree = this.nextFree[slot];
+    this.side[slot] = side;
+    this.bytes[slot] = bytes;
+    this.descriptor[slot] = descriptor;
+    this.parts[slot] = parts;
+    this.failed[slot] = 0;
+    return slot;
+  }
+
+  give(slot: number): void {
+    this.nextFree[slot] = this.firstFree;
+    this.firstFree = slot;
+  }
+}
