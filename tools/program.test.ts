@@ -117,6 +117,7 @@ test('a sweep runs every point in its own folder and is reported as one table', 
   );
   assert.ok(existsSync(join(dir, 's-2', 'stats.json')));
   assert.match(out, /^s\/2 +dma\.count +40000 +40000 +ok/m);
+  assert.match(out, /^s\/1 +187Gb\/s +15\.6 M\/s +1\.24us/m);
   assert.not.match(out, 'DMA latency');
 });
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { scenarioHome } from '../scenarios/extends.ts';
+import { diskFiles, scenarioHome } from '../scenarios/extends.ts';
 import { loadScenario } from '../scenarios/loader.ts';
 
 const ROOT = dirname(scenarioHome());
@@ -180,6 +180,14 @@ test('every scenario in scenarios/ is valid', () => {
     // Throws with every mistake of the file.
     assert.ok(loadScenario(join(scenarioHome(), name)).points.length > 0);
   }
+});
+
+test('the scenario in the README is valid', () => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const text = /```yaml\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+  const disk = diskFiles();
+  const files = { ...disk, read: (path: string) => (path === 'README' ? text : disk.read(path)) };
+  assert.is(loadScenario('README', { files }).points.length, 4);
 });
 
 test.run();

@@ -19,6 +19,7 @@ import {
   traceLevelOption,
 } from '../options.ts';
 import { ProgressLine } from '../progress.ts';
+import { type PointStats, renderPoints } from '../report/points.ts';
 import { renderExpectations, renderReport } from '../report/report.ts';
 
 const EXAMPLES = `
@@ -131,20 +132,22 @@ function names(failed: readonly ExpectationResult[]): string {
   return shown.length > 4 ? `${shown.slice(0, 4).join(', ')}, ...` : shown.join(', ');
 }
 
-/** A full report for each scenario; a sweep is one table of its figures instead. */
+/** A full report for each scenario; the points of a sweep are compared in one table instead. */
 function printReports(jobs: readonly Job[], outcomes: readonly RunOutcome[], io: Io): void {
   const { palette } = io;
   const rows: { readonly label: string; readonly result: ExpectationResult }[] = [];
-  const oneSweep = new Set(jobs.map(({ point }) => point.scenario.name)).size === 1;
-  for (const [i, outcome] of outcomes.entries()) {
+  const points: PointStats[] = [];
+  const oneScenario = new Set(jobs.map(({ point }) => point.scenario.name)).size === 1;
+  for (const [i, { stats, expectations }] of outcomes.entries()) {
     const job = jobs[i];
-    const inSweep = job.point.name !== null;
-    if (!inSweep || outcomes.length === 1) {
-      io.out(`${renderReport(outcome.stats, palette, job.description)}\n`);
+    const label = oneScenario ? (job.point.name ?? '') : job.label;
+    if (job.point.name !== null && outcomes.length > 1) points.push({ label, stats });
+    else io.out(`${renderReport(stats, palette, job.description)}\n`);
+    for (const result of expectations) {
+      rows.push({ label: outcomes.length === 1 ? '' : label, result });
     }
-    const label = outcomes.length === 1 ? '' : oneSweep ? (job.point.name ?? '') : job.label;
-    for (const result of outcome.expectations) rows.push({ label, result });
   }
+  if (points.length > 0) io.out(`${renderPoints(points, palette)}\n`);
   if (rows.length > 0) io.out(`${renderExpectations(rows, palette)}\n`);
   const folders = jobs.length === 1 ? jobs[0].folder : `${jobs.length} folders`;
   const files = outcomes.some(({ tracePath }) => tracePath !== null)
