@@ -26,6 +26,7 @@ import {
   COUNT_RECEIVED_BYTES,
   COUNT_SENT,
   COUNT_SENT_BYTES,
+  NIC_COUNTERS,
 } from './nic-counters.ts';
 import { DmaJobs, type JobOwner } from './nic-jobs.ts';
 import {
