@@ -1,6 +1,6 @@
 /**
- * A model for the tests of memory between partitions: each stores words, rings a doorbell that tells
- * a peer where and what, and the peer must find it there. Loaded by worker threads too.
+ * A model for the tests of memory between partitions: each stores words, rings a doorbell that
+ * tells a peer where and what, and the peer must find it there. Loaded by worker threads too.
  */
 
 import { invariant } from '../../sim/errors.ts';

@@ -31,8 +31,8 @@ export class LineCache {
   /** Mask of the set number, 0 when the number of sets is no power of two. */
   private readonly setMask: number;
   /**
-   * A set is `ways` words of low tags, `ways` words of use (the higher, the later), and `ways` words
-   * of high tags. Low tags stand together because they decide nearly every comparison.
+   * A set is `ways` words of low tags, `ways` words of use (the higher, the later), and `ways`
+   * words of high tags. Low tags stand together because they decide nearly every comparison.
    */
   private readonly words: Int32Array;
   private uses = 0;

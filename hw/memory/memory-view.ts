@@ -1,8 +1,8 @@
 /**
  * Memory as one partition sees it: what was in memory at the start of the window, and over it the
- * partition's own stores of this window. The overlay is a small hash of word addresses whose entries
- * are valid only in the generation of the store log that they were written in, so that the boundary
- * empties it without touching it.
+ * partition's own stores of this window. The overlay is a small hash of word addresses whose
+ * entries are valid only in the generation of the store log that they were written in, so that the
+ * boundary empties it without touching it.
  */
 
 import type { PhysicalMemory } from './physical-memory.ts';

@@ -11,7 +11,7 @@ import type { PhysicalMemory } from './physical-memory.ts';
 export const STORE_WRITE = 0;
 export const STORE_OR = 1;
 
-/** A log's buffer: a header and entries of eight words [cycle (2), hi, lo, offset, op, value, -]. */
+/** A log's buffer: a header, then entries of 8 words [cycle (2), hi, lo, offset, op, value, -]. */
 const ENTRY_SHIFT = 3;
 const ENTRY_WORDS = 1 << ENTRY_SHIFT;
 const HEADER_ENTRIES = 1;

@@ -68,7 +68,7 @@ export class MemoryTiming {
   private invalidated = 0;
   private dramReads = 0;
   private dramWrites = 0;
-  /** Of the access being timed: lines it takes from DRAM and sends there, and the earliest start. */
+  /** Of the access being timed: lines taken from DRAM and sent there, and the earliest start. */
   private fromDram = 0;
   private toDram = 0;
   private start = 0;
@@ -219,9 +219,9 @@ export class MemoryTiming {
 
   /**
    * Passes the lines of an access through the DRAM channel. A read waits for its lines, not for the
-   * lines written back in its favour. A write is done when the cache has taken it (what it displaces
-   * and the rest of a line written in part follow behind), or the channel when it goes past the
-   * cache; the latency of the array is hidden.
+   * lines written back in its favour. A write is done when the cache has taken it (what it
+   * displaces and the rest of a line written in part follow behind), or the channel when it goes
+   * past the cache; the latency of the array is hidden.
    */
   private passDram(looked: number, write: boolean, source: number): number {
     const { fromDram, toDram, lineBytes, channel } = this;

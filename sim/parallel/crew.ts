@@ -1,8 +1,8 @@
 /**
  * The workers as the main thread sees them: a piscina pool in which every thread has one long-lived
  * task. Windows are ordered and answered through shared words; what is larger (trace chunks,
- * failures, results) comes through a message port and is taken in when the answer is there. A worker
- * that dies is noticed whenever the main thread gives its event loop a turn.
+ * failures, results) comes through a message port and is taken in when the answer is there. A
+ * worker that dies is noticed whenever the main thread gives its event loop a turn.
  */
 
 import { scheduler } from 'node:timers/promises';

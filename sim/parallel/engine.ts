@@ -254,7 +254,7 @@ export class Engine {
     this.deliverBlobs();
   }
 
-  /** After an error: lets every partition that can still finish do so, for the sake of its blobs. */
+  /** After an error: lets every partition finish that still can, for the sake of its blobs. */
   private async salvage(): Promise<void> {
     if (this.finishing) return;
     try {

@@ -1,7 +1,7 @@
 /**
- * Errors on their way from a worker to the main thread. Structured clones drop classes and codes, so
- * both travel by name: an error that a person can cause ends the run in the same way, with the same
- * exit code, in whichever thread it was met.
+ * Errors on their way from a worker to the main thread. Structured clones drop classes and codes,
+ * so both travel by name: an error that a person can cause ends the run in the same way, with the
+ * same exit code, in whichever thread it was met.
  */
 
 import { InputError, InternalError, MismatchError, SimError } from '../errors.ts';

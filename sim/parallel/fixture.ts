@@ -1,7 +1,7 @@
 /**
  * A model without meaning for the tests of the engine: tokens wander between partitions, read and
- * store words of a shared memory, and every handler execution goes into a hash, so that two runs are
- * the same exactly when their hashes are. Loaded by worker threads too.
+ * store words of a shared memory, and every handler execution goes into a hash, so that two runs
+ * are the same exactly when their hashes are. Loaded by worker threads too.
  */
 
 import { InputError } from '../errors.ts';

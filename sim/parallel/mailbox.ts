@@ -1,7 +1,7 @@
 /**
- * Mailboxes: where the messages of a partition lie between its window and the boundary (outbox), and
- * between the boundary and the receiver's next window (inbox). Both are shared buffers of one layout,
- * written by one side and read by the other, never at the same time.
+ * Mailboxes: where the messages of a partition lie between its window and the boundary (outbox),
+ * and between the boundary and the receiver's next window (inbox). Both are shared buffers of one
+ * layout, written by one side and read by the other, never at the same time.
  *
  * Word 0 is the index of the first free word. A message is the cycle of delivery (a double), the
  * other partition and the kind, the number of payload words, and the payload, padded to two words.

@@ -3,7 +3,6 @@
  * events it has executed, and the cycle it has reached. A partition's row fills two cache lines, so
  * that threads do not disturb each other. The main thread lowers `next` when it routes a message.
  */
-import type { Partition } from './partition.ts';
 
 export const STATUS_ROW = 16;
 export const STATUS_NEXT = 0;
@@ -14,6 +13,13 @@ export function allocateStatus(partitions: number): SharedArrayBuffer {
   return new SharedArrayBuffer(partitions * STATUS_ROW * 8);
 }
 
+/** Who reports: a partition. */
+interface Reporter {
+  readonly id: number;
+  readonly events: { readonly executed: number; readonly now: number };
+  next(): number;
+}
+
 export class Status {
   readonly rows: Float64Array;
 
@@ -21,7 +27,7 @@ export class Status {
     this.rows = new Float64Array(buffer);
   }
 
-  update(partition: Partition): void {
+  update(partition: Reporter): void {
     const row = partition.id * STATUS_ROW;
     this.rows[row + STATUS_NEXT] = partition.next();
     this.rows[row + STATUS_EXECUTED] = partition.events.executed;
