@@ -98,7 +98,7 @@ function walkFigures(machine: Machine, shards: readonly ShardReport[]): WalkFigu
   const references = sum(shards.flatMap(({ shard }) => shard.references));
   const levels: WalkLevelFigures[] = [];
   for (const kind of [REF_STAGE1, REF_STAGE2, REF_REDIRECT]) {
-    for (let level = STAT_LEVELS - 1; level >= 0; level--) {
+    for (let level = deepestLevel(machine, kind); level >= 0; level--) {
       const figures = levelFigures(shards, kind, level, clock);
       if (figures.references + figures.skipped > 0) levels.push(figures);
     }
@@ -119,6 +119,20 @@ function walkFigures(machine: Machine, shards: readonly ShardReport[]): WalkFigu
       max: Math.max(0, ...shards.map(({ shard }) => shard.queuePeak)),
     },
   };
+}
+
+/** Root level of the deepest table of a stage that the scenario has. */
+function deepestLevel(machine: Machine, kind: number): number {
+  let deepest = 0;
+  for (const { domain } of machine.software.domains.values()) {
+    const first = domain.kind === 'stage2' ? null : domain.tables;
+    const second = domain.kind === 'stage2' ? domain.tables : domain.stage2;
+    const tables = kind === REF_STAGE1 ? first : second;
+    if (kind !== REF_REDIRECT && tables !== null) {
+      deepest = Math.max(deepest, tables.format.levels - 1);
+    }
+  }
+  return deepest;
 }
 
 function levelFigures(

@@ -10,25 +10,30 @@ import {
   ALL_FEATURES,
   DEFAULT_RISCV_SPEC,
   encodeCapabilities,
+  FCTL_GXL,
   IGS_MSI,
   IGS_WSI,
   type RiscvIommuSpec,
 } from '../../hw/iommu/riscv/capabilities.ts';
+import { causeName } from '../../hw/iommu/riscv/cause-names.ts';
 import { MSI_PAGE_TABLE } from '../../hw/iommu/riscv/msi.ts';
 import { RiscvIommu } from '../../hw/iommu/riscv/unit.ts';
 import type { CommandOptions } from '../../hw/iommu/timed/command-unit.ts';
 import type { FrontEndOptions } from '../../hw/iommu/timed/front-end-ports.ts';
+import { reasonName } from '../../hw/iommu/vtd/reason-names.ts';
 import { vtdIdentity } from '../../hw/iommu/vtd/spec.ts';
 import { VtdUnit } from '../../hw/iommu/vtd/unit.ts';
 import type { Redirect } from '../../hw/iommu/walk/redirect.ts';
 import type { Clock } from '../../sim/time/clock.ts';
 import { type ResolvedIommu, type StageCaches, WALK_CACHE_LEVELS } from '../schema/iommu.ts';
+import type { ResolvedScenario } from '../schema/resolved.ts';
 
 /** The architecture's unit, as the scenario wants it. */
-export function createUnit(iommu: ResolvedIommu, ports: UnitPorts): IommuUnit {
+export function createUnit(scenario: ResolvedScenario, ports: UnitPorts): IommuUnit {
+  const { iommu } = scenario;
   return iommu.arch === 'vtd'
     ? new VtdUnit(vtdIdentity(iommu.vtd), ports)
-    : new RiscvIommu(riscvInstance(iommu), ports);
+    : new RiscvIommu(riscvInstance(scenario), ports);
 }
 
 /** The table that the architecture sends some final addresses through. */
@@ -36,13 +41,21 @@ export function redirectOf(arch: ResolvedIommu['arch']): Redirect | null {
   return arch === 'riscv' ? MSI_PAGE_TABLE : null;
 }
 
-function riscvInstance(iommu: ResolvedIommu): RiscvIommuSpec {
+/** The architecture's name of a fault code. */
+export function faultName(arch: ResolvedIommu['arch'], code: number): string {
+  return arch === 'vtd' ? reasonName(code) : causeName(code);
+}
+
+function riscvInstance({ iommu, domains }: ResolvedScenario): RiscvIommuSpec {
   const { directory_levels, directory_format, hardware_ad, address_bits, interrupts } = iommu.riscv;
   const absent = new Set<string>(['end', 'qosid']);
   if (directory_format === 'base') for (const name of ['msiFlat', 'msiMrif']) absent.add(name);
   if (!hardware_ad) absent.add('amoHwad');
+  // Guests with Sv32x4 need a unit in 32-bit guest mode (fctl.GXL), which is one for all.
+  const guests32 = domains.some(({ stage2 }) => stage2 === 'Sv32x4');
   return {
     ...DEFAULT_RISCV_SPEC,
+    fctl: guests32 ? FCTL_GXL : 0,
     capabilities: encodeCapabilities(
       ALL_FEATURES.filter((name) => !absent.has(name)),
       interrupts === 'wired' ? IGS_WSI : IGS_MSI,

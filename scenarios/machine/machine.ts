@@ -3,6 +3,7 @@
  * Walk shards are partitions of their own (shard.ts).
  */
 import { DmaAccounting } from '../../hw/dma/accounting.ts';
+import type { MappingObserver } from '../../hw/host/observer.ts';
 import { AddressLimit } from '../../hw/iommu/address-limit.ts';
 import { ContextCache } from '../../hw/iommu/caches/context-cache.ts';
 import type { Iotlb } from '../../hw/iommu/caches/iotlb.ts';
@@ -32,7 +33,7 @@ const TRANSACTIONS_MIN = 4096;
 const TRANSACTIONS_MAX = 1 << 17;
 
 /** Requester ids: bus 1 on, 8 devices of 8 functions each. */
-const FIRST_REQUESTER = 0x100;
+export const FIRST_REQUESTER = 0x100;
 
 export class Machine {
   readonly scenario: ResolvedScenario;
@@ -57,6 +58,7 @@ export class Machine {
     memory: PhysicalMemory,
     log: StoreLog,
     probe: Probe,
+    observers: readonly MappingObserver[] = [],
   ) {
     this.scenario = scenario;
     this.clock = clock;
@@ -87,7 +89,7 @@ export class Machine {
         iotlb: this.iotlb,
         contexts: this.contexts,
         createWalker: () => new Walker({ caches: null, redirect: redirectOf(iommu.arch) }),
-        createUnit: (ports) => createUnit(iommu, ports),
+        createUnit: (ports) => createUnit(scenario, ports),
         limit: (port, bits) => new AddressLimit(port, bits),
         observer: {
           use: (device, hi, lo, outHi, outLo, access, cycle) =>
@@ -98,7 +100,7 @@ export class Machine {
       },
       frontEndOptions(iommu, clock),
     );
-    this.software = new Software(scenario, clock, events, this.iommu.unit, this.port);
+    this.software = new Software(scenario, clock, events, this.iommu.unit, this.port, observers);
     const direct = new DirectPath(events, this.txns, data);
     const rootComplex: TransactionPort = iommu.enabled ? this.iommu.frontEnd : direct;
     this.devices = this.createDevices(rootComplex, data, deviceIds, domainOf);

@@ -8,9 +8,10 @@ import { DmaApi, type DmaDevice } from '../../hw/host/dma-api.ts';
 import type { Domain, DomainKind, IommuDriver } from '../../hw/host/drivers/driver.ts';
 import { RiscvDriver } from '../../hw/host/drivers/riscv.ts';
 import { VtdDriver } from '../../hw/host/drivers/vtd.ts';
-import { FrameAllocator } from '../../hw/host/frames.ts';
+import { FrameAllocator, type FrameSpec } from '../../hw/host/frames.ts';
 import { GuestMemory } from '../../hw/host/guest.ts';
 import { InvalidationPath } from '../../hw/host/invalidation.ts';
+import { type MappingObserver, ObserverGroup } from '../../hw/host/observer.ts';
 import { DomainMapping } from '../../hw/host/policies/make.ts';
 import { SafetyChecker } from '../../hw/host/safety.ts';
 import { type HostOptions, hostOptions } from '../../hw/host/spec.ts';
@@ -23,12 +24,25 @@ import type { EventQueue } from '../../sim/time/event-queue.ts';
 import type { ResolvedDomain, ResolvedScenario } from '../schema/resolved.ts';
 import { AUTO_FORMATS } from '../schema/specs.ts';
 
-/** First frame of the kernel's memory (256 MiB), of buffers (64 GiB) and of guests (256 GiB). */
-const KERNEL_BASE = 0x10000;
-const KERNEL_FRAMES = 2 ** 22;
-const BUFFER_BASE = 2 ** 24;
-const BUFFER_FRAMES = 2 ** 25;
-const GUEST_BASE = 2 ** 26;
+/** Where frames come from: first page and number of frames of each region, end of the guests'. */
+interface Layout {
+  readonly kernel: FrameSpec;
+  readonly buffers: FrameSpec;
+  readonly guests: number;
+}
+
+/** Kernel from 256 MiB, buffers from 64 GiB, guests from 256 GiB. */
+const WIDE: Layout = {
+  kernel: { base: 2 ** 16, frames: 2 ** 22 },
+  buffers: { base: 2 ** 24, frames: 2 ** 25 },
+  guests: 2 ** 26,
+};
+/** For 32-bit table entries, which reach 16 GiB: kernel, buffers from 1 GiB, guests from 8 GiB. */
+const NARROW: Layout = {
+  kernel: { base: 2 ** 16, frames: 2 ** 17 },
+  buffers: { base: 2 ** 18, frames: 2 ** 20 },
+  guests: 2 ** 21,
+};
 
 const PAGE_ORDERS = { '4KiB': 0, '2MiB': 9, '1GiB': 18 } as const;
 
@@ -51,9 +65,9 @@ export class Software {
   readonly domains: ReadonlyMap<string, DomainSoftware>;
   private readonly events: EventQueue;
   private readonly scenario: ResolvedScenario;
-  private readonly kernel = new FrameAllocator({ base: KERNEL_BASE, frames: KERNEL_FRAMES });
-  private readonly buffers = new FrameAllocator({ base: BUFFER_BASE, frames: BUFFER_FRAMES });
-  private nextGuestFrame = GUEST_BASE;
+  private readonly kernel: FrameAllocator;
+  private readonly buffers: FrameAllocator;
+  private nextGuestFrame: number;
   private domainCount = 0;
 
   constructor(
@@ -62,12 +76,21 @@ export class Software {
     events: EventQueue,
     unit: IommuUnit,
     memory: MemoryPort,
+    observers: readonly MappingObserver[],
   ) {
     this.scenario = scenario;
     this.events = events;
+    const narrow = scenario.domains.some(({ stage1, stage2 }) =>
+      [stage1, stage2].some((name) => name.startsWith('Sv32')),
+    );
+    const layout = narrow ? NARROW : WIDE;
+    this.kernel = new FrameAllocator(layout.kernel);
+    this.buffers = new FrameAllocator(layout.buffers);
+    this.nextGuestFrame = layout.guests;
     this.options = hostOptions(scenario.host, clock);
     this.host = new Host(events, this.options.cores);
-    this.api = new DmaApi(events, this.host, this.safety);
+    const observer = new ObserverGroup([this.safety, ...observers]);
+    this.api = new DmaApi(events, this.host, observer);
     const ports = {
       registers: unit.registers,
       memory,

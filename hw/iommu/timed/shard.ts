@@ -83,6 +83,7 @@ export class WalkShard {
   private free: number;
 
   private readonly queue = new WalkQueue();
+  private starting = false;
 
   /** Invalidations waiting until the walks older than they are have ended. */
   private readonly waiting: number[] = [];
@@ -353,11 +354,21 @@ export class WalkShard {
     this.freeSlots[this.free++] = slot;
     this.walkEpoch[slot] = Number.POSITIVE_INFINITY;
     if (this.waiting.length > 0) this.releaseInvalidations();
+    this.startQueued();
+  }
+
+  /** Starts queued walks while slots are free; a walk may end without any reference. */
+  private startQueued(): void {
+    if (this.starting) return;
+    this.starting = true;
     const queue = this.queue;
-    if (queue.length > 0) {
-      this.start(queue.words, queue.oldestBase, queue.oldestArrival);
+    while (queue.length > 0 && this.free > 0) {
+      const base = queue.oldestBase;
+      const arrival = queue.oldestArrival;
       queue.pop();
+      this.start(queue.words, base, arrival);
     }
+    this.starting = false;
   }
 
   /**
