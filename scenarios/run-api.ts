@@ -49,11 +49,17 @@ export interface ExplainedReference {
   readonly bytes: number;
   /** The entry read, as a number. */
   readonly value: bigint;
-  /** `memory`, or the cache that made the read unnecessary. */
+  /** `memory`, `update` (the entry is changed), or the cache that made the read unnecessary. */
   readonly source: string;
   readonly cost_ps: number;
   /** What the entry says, in words: `table`, `leaf 4KiB rw`, `not present`. */
   readonly meaning: string;
+}
+
+/** Input pages that software has mapped. */
+export interface MappedRange {
+  readonly iova: bigint;
+  readonly pages: number;
 }
 
 export interface Explanation {
@@ -62,6 +68,10 @@ export interface Explanation {
   readonly iova: bigint;
   readonly access: string;
   readonly references: readonly ExplainedReference[];
+  /** What the translation takes besides its references. */
+  readonly other?: readonly { readonly name: string; readonly cost_ps: number }[];
+  /** What is mapped for the device at set-up: the lowest few ranges. */
+  readonly mapped?: readonly MappedRange[];
   /** Output address, or null with `fault` set. */
   readonly output: bigint | null;
   readonly fault: string | null;

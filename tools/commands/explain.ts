@@ -1,6 +1,6 @@
 /** `iommusim explain`: one walk, reference by reference. */
 import type { Command } from 'commander';
-import { loadScenario } from '../../scenarios/loader.ts';
+import { loadScenario, type ScenarioPoint } from '../../scenarios/loader.ts';
 import { nearest } from '../../scenarios/nearest.ts';
 import type { Explanation } from '../../scenarios/run-api.ts';
 import { InputError } from '../../sim/errors.ts';
@@ -16,7 +16,7 @@ import {
 } from '../options.ts';
 import type { Palette } from '../report/model.ts';
 import { left, right, tableLines } from '../report/table.ts';
-import { time } from '../report/text.ts';
+import { count, time } from '../report/text.ts';
 
 const EXAMPLES = `
 Examples:
@@ -30,6 +30,7 @@ interface ExplainFlags extends ScenarioOptions {
   readonly iova: bigint;
   readonly device: string;
   readonly write?: boolean;
+  readonly point?: string;
   readonly json?: boolean;
 }
 
@@ -41,12 +42,14 @@ export function addExplain(program: Command, io: Io, engine: Engine): void {
     .requiredOption('--iova <address>', 'input address, like 0x7f001000', address)
     .requiredOption('--device <name>', 'device that issues the DMA')
     .option('--write', 'a write instead of a read')
+    .option('--point <name>', 'point of a sweep (default: its first)')
     .addOption(setOption())
     .addOption(seedOption())
     .addOption(jsonOption('the walk'))
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, flags: ExplainFlags) => {
-      const { scenario } = loadScenario(file, loadOptionsOf(flags, [])).points[0];
+      const { points } = loadScenario(file, loadOptionsOf(flags, []));
+      const { scenario } = choosePoint(points, flags.point);
       const names = scenario.devices.map(({ name }) => name);
       if (!names.includes(flags.device)) {
         const hit = nearest(flags.device, names);
@@ -71,6 +74,15 @@ export function addExplain(program: Command, io: Io, engine: Engine): void {
     });
 }
 
+function choosePoint(points: readonly ScenarioPoint[], name: string | undefined): ScenarioPoint {
+  if (name === undefined) return points[0];
+  const found = points.find((point) => point.name === name);
+  if (found !== undefined) return found;
+  const names = points.flatMap((point) => point.name ?? []);
+  const known = names.length === 0 ? 'the scenario is no sweep' : `points: ${names.join('; ')}`;
+  throw new InputError('no-such-point', `--point ${name}: no such point (${known})`);
+}
+
 function hex(value: bigint): string {
   return `0x${value.toString(16)}`;
 }
@@ -83,7 +95,7 @@ function explanationJson(explanation: Explanation): string {
 }
 
 export function explanationText(explanation: Explanation, palette: Palette): string {
-  const { device, access, iova, references, output, fault, total_ps } = explanation;
+  const { device, access, iova, references, output, fault } = explanation;
   const heads = [
     right('#'),
     left('stage'),
@@ -113,7 +125,27 @@ export function explanationText(explanation: Explanation, palette: Palette): str
   const lines = [
     palette.title(`${device}: ${access} of ${hex(iova)}`),
     ...tableLines(heads, rows, palette.head),
-    `${end}  ${references.length} references, ${time(total_ps)}`,
+    `${end}  ${costText(explanation)}`,
+    ...(output === null ? [mappedText(explanation)] : []),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function costText({ references, other = [], total_ps }: Explanation): string {
+  const walk = references.filter(({ stage }) => stage !== 'context');
+  const read = walk.filter(({ source }) => source === 'memory').length;
+  const context = references.length - walk.length;
+  const parts = [
+    `${read} references${context > 0 ? ` and ${context} of the context` : ''}, ${time(total_ps)}`,
+    ...other
+      .filter(({ cost_ps }) => cost_ps > 0)
+      .map(({ name, cost_ps }) => `${name} ${time(cost_ps)}`),
+  ];
+  const [total, ...rest] = parts;
+  return rest.length === 0 ? total : `${total} (of which ${rest.join(', ')})`;
+}
+
+function mappedText({ device, mapped = [] }: Explanation): string {
+  const ranges = mapped.map(({ iova, pages }) => `${hex(iova)} (${count(pages)} pages)`);
+  return `mapped for ${device}: ${ranges.length === 0 ? 'nothing' : ranges.join(', ')}`;
 }
