@@ -1,9 +1,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { RandomStream } from '../../sim/random/stream.ts';
 import { pageNumber, pnHi, pnLo } from '../address.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../iommu/access.ts';
 import { SV32, SV39, SV39X4, SV48, SV57X4 } from '../iommu/riscv/formats.ts';
-import { SS4 } from '../iommu/vtd/formats.ts';
+import { SS4, VTD_SUPERPAGE_1G, VTD_SUPERPAGE_2M } from '../iommu/vtd/formats.ts';
 import type { PageTableFormat } from '../iommu/walk/format.ts';
 import { PhysicalMemory } from '../memory/physical-memory.ts';
 import { FrameAllocator } from './frames.ts';
@@ -131,6 +132,39 @@ test('tables stay for reuse, and then 4 KiB pages are mapped where a superpage w
   map(built, 512, 512, 512);
   assert.is(frame(built, 512), 512);
   assert.is(built.foundOrder, 0);
+});
+
+test('random maps and unmaps agree with a plain map, whatever the sizes', () => {
+  for (const [format, options] of [
+    [SV39, { napot: true }],
+    [SV48, {}],
+    [SS4, { flags: VTD_SUPERPAGE_2M | VTD_SUPERPAGE_1G }],
+  ] as const) {
+    const built = tables(format, options);
+    const random = new RandomStream(1, format.name);
+    const plain = new Map<number, number>();
+    const spans: [number, number][] = [];
+    for (let step = 0; step < 400; step++) {
+      // Slots of 2048 pages keep spans apart and let some be aligned to superpages.
+      const first = (step % 100) * 2048 + random.below(3) * 256;
+      if (step >= 100) {
+        const [page, pages] = spans[step - 100] as [number, number];
+        assert.is(unmap(built, page, pages, random.chance(1, 2)), pages);
+        for (let i = 0; i < pages; i++) plain.delete(page + i);
+      }
+      const pages = 1 + random.below(1200);
+      const to = random.below(64) * 512 + (random.chance(1, 2) ? 0 : random.below(512));
+      map(built, first, to, pages);
+      for (let i = 0; i < pages; i++) plain.set(first + i, to + i);
+      spans.push([first, pages]);
+      for (const page of [first - 1, first, first + pages - 1, first + pages]) {
+        assert.is(frame(built, page), plain.get(page) ?? -1);
+      }
+    }
+    for (let page = 0; page < 100 * 2048; page += 7) {
+      assert.is(frame(built, page), plain.get(page) ?? -1);
+    }
+  }
 });
 
 test('tables are removed on request when their whole span is unmapped', () => {

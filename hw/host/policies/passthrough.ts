@@ -2,7 +2,7 @@
  * No translation by the kernel: the device uses frame numbers as they are. For devices without IOMMU
  * translation, and for guests without an IOMMU of their own.
  */
-import { InternalError } from '../../../sim/errors.ts';
+import { InputError } from '../../../sim/errors.ts';
 import type { Core, Host } from '../core.ts';
 import type { DmaApi, DmaDevice, MappingCosts, MappingPolicy } from '../dma-api.ts';
 import type { Domain } from '../drivers/driver.ts';
@@ -15,8 +15,9 @@ export class PassthroughPolicy implements MappingPolicy {
   private readonly onUnmap: number;
 
   constructor(host: Host, api: DmaApi, costs: MappingCosts, domain: Domain) {
-    if (domain.kind === 'stage1' || domain.kind === 'nested') {
-      throw new InternalError('policy', `a ${domain.kind} domain is not passed through`);
+    const identity = domain.kind === 'passthrough';
+    if (!identity && (domain.kind !== 'stage2' || domain.guest === null)) {
+      throw new InputError('policy', `a ${domain.kind} domain cannot be passed through`);
     }
     this.api = api;
     this.costs = costs;
