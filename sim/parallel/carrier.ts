@@ -61,11 +61,18 @@ export class Carrier {
     }
   }
 
+  /** Whether there are blobs or failures to take: in most windows there are none. */
+  get hasNews(): boolean {
+    if (this.failures.length > 0) return true;
+    for (const partition of this.partitions) if (partition.hasBlobs) return true;
+    return false;
+  }
+
   /** Hands over the blobs emitted since the last call. */
   takeBlobs(deliver: (partition: number, bytes: Uint8Array) => void): void {
     for (const partition of this.partitions) {
-      const blobs = partition.takeBlobs();
-      for (let i = 0; i < blobs.length; i++) deliver(partition.id, blobs[i]);
+      if (!partition.hasBlobs) continue;
+      for (const bytes of partition.takeBlobs()) deliver(partition.id, bytes);
     }
   }
 

@@ -1,8 +1,11 @@
 /**
  * Orders of the main thread to its workers and their answers, as words in shared memory. Each side
- * waits by polling for a few microseconds, because a window is about that long, and then sleeps;
- * who sleeps is woken by the other side. Every order has a number, and the answer repeats it.
+ * waits by polling, because a window takes microseconds and a wake-up far longer, and sleeps when
+ * nothing comes; who sleeps is woken by the other side. Every order has a number, and the answer
+ * repeats it.
  */
+
+import { Patience } from './patience.ts';
 
 /** What a worker is told to do. */
 export const ORDER_BUILD = 0;
@@ -33,12 +36,12 @@ export function allocateControl(threads: number): SharedArrayBuffer {
 export class MainControl {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
-  private readonly polls: number;
+  private readonly patience: Patience;
 
   constructor(buffer: SharedArrayBuffer, polls: number) {
     this.words = new Int32Array(buffer);
     this.doubles = new Float64Array(buffer);
-    this.polls = polls;
+    this.patience = new Patience(polls);
   }
 
   order(worker: number, kind: number, end: number): void {
@@ -61,9 +64,7 @@ export class MainControl {
     const words = this.words;
     const order = words[orderLine(worker) + ORDER];
     const done = workerLine(worker) + DONE;
-    for (let i = 0; i < this.polls; i++) {
-      if (Atomics.load(words, done) === order) return true;
-    }
+    if (this.patience.poll(words, done, order, true)) return true;
     Atomics.store(words, MAIN_ASLEEP, 1);
     const seen = Atomics.load(words, done);
     if (seen !== order) Atomics.wait(words, done, seen, ms);
@@ -86,7 +87,7 @@ export class MainControl {
 export class WorkerControl {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
-  private readonly polls: number;
+  private readonly patience: Patience;
   private readonly order: number;
   private readonly line: number;
   private readonly clock: (() => number) | null;
@@ -100,7 +101,7 @@ export class WorkerControl {
   ) {
     this.words = new Int32Array(buffer);
     this.doubles = new Float64Array(buffer);
-    this.polls = polls;
+    this.patience = new Patience(polls);
     this.order = orderLine(worker);
     this.line = workerLine(worker);
     this.clock = clock;
@@ -130,9 +131,8 @@ export class WorkerControl {
 
   private waitForOrder(): number {
     const words = this.words;
-    for (let i = 0; i < this.polls; i++) {
-      const order = Atomics.load(words, this.order);
-      if (order !== this.last) return order;
+    if (this.patience.poll(words, this.order, this.last, false)) {
+      return Atomics.load(words, this.order);
     }
     Atomics.store(words, this.line + ASLEEP, 1);
     while (Atomics.load(words, this.order) === this.last) {

@@ -120,7 +120,10 @@ export class Crew {
 
   /** All answers are there without waiting. */
   get done(): boolean {
-    return this.members.every((member) => !member.busy || this.control.isDone(member.worker));
+    for (const member of this.members) {
+      if (member.busy && !this.control.isDone(member.worker)) return false;
+    }
+    return true;
   }
 
   /** Takes in what came with the answers, in order of workers. */

@@ -106,10 +106,14 @@ export class Partition {
     return Math.min(this.events.next(), this.hold.top);
   }
 
+  get hasBlobs(): boolean {
+    return this.blobs.length > 0;
+  }
+
   /** The blobs emitted since the last call. */
   takeBlobs(): Uint8Array[] {
     const blobs = this.blobs;
-    if (blobs.length > 0) this.blobs = [];
+    this.blobs = [];
     return blobs;
   }
 

@@ -74,6 +74,7 @@ export async function buildAll(
 }
 
 function post(port: MessagePort, carrier: Carrier, finished: FinishedPartition[]): number {
+  if (!carrier.hasNews && finished.length === 0) return 0;
   const blobs: { partition: number; bytes: Uint8Array }[] = [];
   const transfers = new Set<ArrayBuffer>();
   carrier.takeBlobs((partition, chunk) => {
@@ -82,7 +83,6 @@ function post(port: MessagePort, carrier: Carrier, finished: FinishedPartition[]
     transfers.add(bytes.buffer);
   });
   const failures = carrier.failures.splice(0).map(reportOf);
-  if (blobs.length === 0 && failures.length === 0 && finished.length === 0) return 0;
   port.postMessage({ blobs, failures, finished } satisfies Post, [...transfers]);
   return 1;
 }
