@@ -1,6 +1,6 @@
 /**
- * How long a thread polls a shared word before it sleeps. Polling pays when the other thread runs on
- * a core of its own and is nearly done; when both share a core, it only keeps the other from
+ * How long a thread polls a shared word before it sleeps. Polling pays when the other thread runs
+ * on a core of its own and is nearly done; when both share a core, it only keeps the other from
  * working. Which of the two holds shows in whether polling succeeds, and it may change at any time:
  * so failures shorten it, a success restores it, and now and then the full length is tried.
  */
