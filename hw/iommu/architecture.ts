@@ -210,7 +210,7 @@ export interface UnitPorts {
   flushAll(): void;
   /** Message to a device: ATS invalidation request or page group response. */
   deviceMessage(message: DeviceMessage): void;
-  /** Software asks for a translation through registers; answer with `IommuUnit.debugAnswer`. */
+  /** Software asks for a translation through registers; answered by the architecture's own unit. */
   debugRequest?(request: DeviceRequest): void;
 }
 
