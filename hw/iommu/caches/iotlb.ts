@@ -17,6 +17,7 @@ import {
 import { leafPermits, privilegePermits } from '../walk/permission.ts';
 import type { Walk } from '../walk/walk.ts';
 import { fillHi, fillLo } from '../walk/words.ts';
+import { ORDER_MAX, ProbeList } from './probe-list.ts';
 import { overlaps, tagCovers } from './ranges.ts';
 import { type Geometry, SetAssociative, setIndex } from './set-associative.ts';
 
@@ -28,8 +29,6 @@ export interface IotlbArray extends Geometry {
   readonly maxOrder: number;
 }
 
-/** A page number has 52 bits. */
-const ORDER_MAX = 52;
 const ORDER_1G = 18;
 const ORDER_2M = 9;
 
@@ -84,11 +83,7 @@ export class Iotlb {
   /** First slot of each array. */
   private readonly bases: readonly number[];
   private readonly words: Int32Array;
-  /** Entries of each array and order, and which of them to probe: smaller pages first. */
-  private readonly counts: Int32Array;
-  private readonly probeArray: Int32Array;
-  private readonly probeOrder: Int32Array;
-  private probes = 0;
+  private readonly probes: ProbeList;
   /** Entries that hold only a piece of their leaf, and entries with a first tag. */
   private pieces = 0;
   private tagged = 0;
@@ -105,9 +100,7 @@ export class Iotlb {
     this.bases = bases;
     this.entries = entries;
     this.words = new Int32Array(entries * ENTRY_WORDS);
-    this.counts = new Int32Array(arrays.length << ORDER_BITS);
-    this.probeArray = new Int32Array(arrays.length << ORDER_BITS);
-    this.probeOrder = new Int32Array(arrays.length << ORDER_BITS);
+    this.probes = new ProbeList(arrays.length);
   }
 
   /** Number of entries in use. */
@@ -122,9 +115,10 @@ export class Iotlb {
 
   /** Slot of the entry that translates page (hi, lo), or -1; counts as a use. */
   lookup(tag1: number, tag2: number, hi: number, lo: number): number {
-    for (let probe = 0; probe < this.probes; probe++) {
-      const array = this.probeArray[probe];
-      const order = this.probeOrder[probe];
+    const probes = this.probes;
+    for (let probe = 0; probe < probes.length; probe++) {
+      const array = probes.arrays[probe];
+      const order = probes.orders[probe];
       const tags = this.tags[array];
       const keyHi = (clearHi(hi, order) << ORDER_BITS) | order;
       const slot = tags.find(tag1, tag2, keyHi, clearLo(lo, order));
@@ -278,9 +272,10 @@ export class Iotlb {
     const firstLo = clearLo(op.lo, op.order);
     let dropped = 0;
     // Dropping the last entry of a size takes its probe off the list: go from the end.
-    for (let probe = this.probes - 1; probe >= 0; probe--) {
-      const array = this.probeArray[probe];
-      const order = this.probeOrder[probe];
+    const probes = this.probes;
+    for (let probe = probes.length - 1; probe >= 0; probe--) {
+      const array = probes.arrays[probe];
+      const order = probes.orders[probe];
       const step = 2 ** order;
       for (let page = 0; page < 2 ** op.order; page += step) {
         const keyHi = (clearHi(firstHi, order) << ORDER_BITS) | order;
@@ -315,8 +310,7 @@ export class Iotlb {
   /** Drops everything. */
   clear(): void {
     for (const tags of this.tags) tags.clear();
-    this.counts.fill(0);
-    this.probes = 0;
+    this.probes.clear();
     this.pieces = 0;
     this.tagged = 0;
   }
@@ -356,8 +350,7 @@ export class Iotlb {
     if (tags.live[victim] !== 0) this.discount(array, victim);
     tags.place(victim, tag1, tag2, keyHi, pageLo);
     if (tag1 !== -1) this.tagged++;
-    const count = (array << ORDER_BITS) | order;
-    if (this.counts[count]++ === 0) this.listProbes();
+    this.probes.add(array, order);
     return victim;
   }
 
@@ -373,19 +366,7 @@ export class Iotlb {
   private discount(array: number, slot: number): void {
     if (this.isPiece(array, slot)) this.pieces--;
     if (this.tags[array].key(slot, 0) !== -1) this.tagged--;
-    const order = this.tags[array].key(slot, 2) & ORDER_MASK;
-    if (--this.counts[(array << ORDER_BITS) | order] === 0) this.listProbes();
-  }
-
-  private listProbes(): void {
-    this.probes = 0;
-    for (let order = 0; order <= ORDER_MAX; order++) {
-      for (let array = 0; array < this.tags.length; array++) {
-        if (this.counts[(array << ORDER_BITS) | order] === 0) continue;
-        this.probeArray[this.probes] = array;
-        this.probeOrder[this.probes++] = order;
-      }
-    }
+    this.probes.remove(array, this.tags[array].key(slot, 2) & ORDER_MASK);
   }
 
   private arrayOf(slot: number): number {

@@ -24,8 +24,19 @@ import { fillHi, fillLo } from './words.ts';
 
 // V8 folds module constants into the code but reads imported bindings on every use: what is needed
 // for every entry has a name of its own here.
+const ROOT_HI = WC_S2_ROOT_HI;
+const ROOT_LO = WC_S2_ROOT_LO;
+const PAGE = PAGE_SHIFT;
+const OFFSET_MASK = PAGE_SIZE - 1;
 const BIG_ENDIAN = STAGE_BIG_ENDIAN;
 const TABLE = ENTRY_TABLE;
+const FAULT = ENTRY_FAULT;
+const SET_AD = LEAF_SET_A | LEAF_SET_D;
+const ORDER_SHIFT = LEAF_ORDER_SHIFT;
+const ORDER_MASK = LEAF_ORDER_MASK;
+const DONE = STEP_DONE;
+const joinHi = fillHi;
+const joinLo = fillLo;
 const PERMISSIONS = LEAF_PERMISSIONS;
 const KIND_MASK = 0xf;
 const REASON_SHIFT = 4;
@@ -55,7 +66,7 @@ export class SecondStage {
     walk.refKind = STAGE2;
     const caches = this.caches;
     if (caches !== null) {
-      if (caches.lookupNested(walk)) return STEP_DONE;
+      if (caches.lookupNested(walk)) return DONE;
       if (caches.lookupStage2(walk, format)) {
         return this.readTable(walk, format, walk.outHi, walk.outLo, walk.refLevel);
       }
@@ -63,9 +74,9 @@ export class SecondStage {
     // The root of an x4 form is four pages; the input's two extra bits select one.
     const byte = format.rootOffset(walk.gpnHi, walk.gpnLo);
     const context = walk.context;
-    walk.readHi = context[WC_S2_ROOT_HI];
-    walk.readLo = context[WC_S2_ROOT_LO] + (byte >>> PAGE_SHIFT);
-    walk.readOffset = byte & (PAGE_SIZE - 1);
+    walk.readHi = context[ROOT_HI];
+    walk.readLo = context[ROOT_LO] + (byte >>> PAGE);
+    walk.readOffset = byte & OFFSET_MASK;
     walk.refLevel = top;
     walk.refs2++;
     return READ;
@@ -93,14 +104,14 @@ export class SecondStage {
 
   /** The entry is a leaf, or ends the walk. */
   private ended(walk: Walk, decoded: number, frameHi: number, frameLo: number): number {
-    if ((decoded & KIND_MASK) === ENTRY_FAULT) {
-      return fail(walk, (decoded >>> REASON_SHIFT) & REASON_MASK, REF_STAGE2, walk.refLevel);
+    if ((decoded & KIND_MASK) === FAULT) {
+      return fail(walk, (decoded >>> REASON_SHIFT) & REASON_MASK, STAGE2, walk.refLevel);
     }
-    const order = (decoded >>> LEAF_ORDER_SHIFT) & LEAF_ORDER_MASK;
-    walk.leaf2 = decoded & (walk.upper2 | ~LEAF_PERMISSIONS);
-    walk.outHi = fillHi(frameHi, walk.gpnHi, order);
-    walk.outLo = fillLo(frameLo, walk.gpnLo, order);
-    if ((decoded & (LEAF_SET_A | LEAF_SET_D)) !== 0) {
+    const order = (decoded >>> ORDER_SHIFT) & ORDER_MASK;
+    walk.leaf2 = decoded & (walk.upper2 | ~PERMISSIONS);
+    walk.outHi = joinHi(frameHi, walk.gpnHi, order);
+    walk.outLo = joinLo(frameLo, walk.gpnLo, order);
+    if ((decoded & SET_AD) !== 0) {
       walk.position = POS_UPDATE2;
       return askUpdate(walk, walk.format2, decoded, walk.flags2);
     }
@@ -110,7 +121,7 @@ export class SecondStage {
   /** The leaf is found, and needs no (more) update. */
   found(walk: Walk): number {
     if (this.caches !== null) this.caches.fillNested(walk);
-    return STEP_DONE;
+    return DONE;
   }
 
   /** Asks for the entry of `level`, not the root, in the table at system page (hi, lo). */
