@@ -1,4 +1,6 @@
 /** Packets that a NIC has in progress: columns by slot, with a free list. */
+import type { MemoryPort } from '../memory/port.ts';
+import { COMPLETION_ERROR, COMPLETION_OK } from './nic-layout.ts';
 
 export class NicPackets {
   /** Side of the NIC's queues, size, and number of the descriptor it came with. */
@@ -50,6 +52,17 @@ export class NicPackets {
     this.parts[slot] = parts;
     this.failed[slot] = 0;
     return slot;
+  }
+
+  /** Writes the completion entry of a packet. */
+  storeCompletion(memory: MemoryPort, slot: number): void {
+    const hi = this.outHi[slot];
+    const lo = this.outLo[slot];
+    const offset = this.outOffset[slot];
+    memory.write32(hi, lo, offset, this.bytes[slot]);
+    memory.write32(hi, lo, offset + 4, this.descriptor[slot]);
+    memory.write32(hi, lo, offset + 8, this.failed[slot] !== 0 ? COMPLETION_ERROR : COMPLETION_OK);
+    memory.write32(hi, lo, offset + 12, this.pass[slot]);
   }
 
   give(slot: number): void {

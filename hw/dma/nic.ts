@@ -30,8 +30,6 @@ import {
 } from './nic-counters.ts';
 import { DmaJobs, type JobOwner } from './nic-jobs.ts';
 import {
-  COMPLETION_ERROR,
-  COMPLETION_OK,
   RING_ENTRY_BYTES,
   RING_ENTRY_SHIFT,
   RING_PAGE_ENTRIES,
@@ -184,7 +182,12 @@ export class Nic implements TransactionPort, JobOwner {
   describe(): string {
     const waiting = this.arrived.map((fifo) => fifo.length).join(' ');
     const broken = this.sides.filter((ring) => ring.broken).length;
-    return `nic: ${this.buffered} bytes buffered, packets waiting by queue ${waiting}, ${broken} queues broken`;
+    const buffered = `${this.buffered} bytes buffered`;
+    return `nic: ${buffered}, packets waiting by queue ${waiting}, ${broken} queues broken`;
+  }
+
+  resetFigures(): void {
+    this.counters.values.fill(0);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -354,24 +357,12 @@ export class Nic implements TransactionPort, JobOwner {
     }
     if (entryLost) ring.broken = true;
     else {
-      this.storeEntry(slot);
+      packets.storeCompletion(this.memory, slot);
       ring.completed++;
       if (this.armed[ring.index] !== 0) this.raise(ring.index);
     }
     packets.give(slot);
     this.resume(ring);
-  }
-
-  private storeEntry(slot: number): void {
-    const { memory, packets } = this;
-    const hi = packets.outHi[slot];
-    const lo = packets.outLo[slot];
-    const offset = packets.outOffset[slot];
-    memory.write32(hi, lo, offset, packets.bytes[slot]);
-    memory.write32(hi, lo, offset + 4, packets.descriptor[slot]);
-    const status = packets.failed[slot] !== 0 ? COMPLETION_ERROR : COMPLETION_OK;
-    memory.write32(hi, lo, offset + 8, status);
-    memory.write32(hi, lo, offset + 12, packets.pass[slot]);
   }
 
   /** A packet slot is free: sides that waited for one go on, in turn after this one. */

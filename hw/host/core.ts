@@ -96,6 +96,14 @@ export class Core {
     return this.spinning ? this.events.now - this.spinSince : 0;
   }
 
+  /** Counts from now on: the warm-up is over. */
+  resetFigures(): void {
+    this.busyCycles = 0;
+    this.busySince = this.events.now;
+    this.spinCycles = 0;
+    this.items = 0;
+  }
+
   get idle(): boolean {
     return !this.busy;
   }
@@ -187,6 +195,10 @@ export class Host {
   register(handler: Work): number {
     this.handlers.push(handler);
     return this.handlers.length - 1;
+  }
+
+  resetFigures(): void {
+    for (const core of this.cores) core.resetFigures();
   }
 
   /** Calls a handler at once, as part of the step that runs. */

@@ -4,7 +4,6 @@ import { EventQueue, PHASE_UNIT } from '../../sim/time/event-queue.ts';
 import { pageNumber } from '../address.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../iommu/access.ts';
 import { SV48, SV48X4 } from '../iommu/riscv/formats.ts';
-import { riscvBench, type UnitBench } from './bench-unit.ts';
 import { Host } from './core.ts';
 import { DmaApi, type DmaDevice } from './dma-api.ts';
 import { FrameAllocator } from './frames.ts';
@@ -14,6 +13,7 @@ import type { DeferredPolicy } from './policies/deferred.ts';
 import { DomainMapping } from './policies/make.ts';
 import { SafetyChecker } from './safety.ts';
 import type { HostOptions, MappingPolicyKind } from './spec.ts';
+import { riscvBench, type UnitBench } from './testbench.ts';
 
 const RW = ACCESS_READ | ACCESS_WRITE;
 const DEVICE = 8;

@@ -49,6 +49,9 @@ export interface DmaDevice {
   readonly iova: IovaAllocator;
 }
 
+/** What `install`, `clear` and `acknowledge` change. */
+export type MappedSpace = Pick<DmaDevice, 'domain' | 'driver'>;
+
 export const DMA_API_COUNTERS = ['maps', 'unmaps', 'pages-mapped', 'pages-unmapped'] as const;
 const COUNT_MAPS = 0;
 const COUNT_UNMAPS = 1;
@@ -157,6 +160,10 @@ export class DmaApi {
     return device.policy.mapNow(device, frame, pages, access);
   }
 
+  resetFigures(): void {
+    this.counters.values.fill(0);
+  }
+
   // -------------------------------------------------------------------------------------------
   // For policies.
 
@@ -179,9 +186,20 @@ export class DmaApi {
     this.host.call(this.handler[index], this.token[index], index);
   }
 
+  /** Books a map, or an unmap, that did not come through `map` and `unmap`. */
+  countMap(cycles: number): void {
+    this.counters.add(COUNT_MAPS, 1);
+    this.mapTime.record(cycles);
+  }
+
+  countUnmap(cycles: number): void {
+    this.counters.add(COUNT_UNMAPS, 1);
+    this.unmapTime.record(cycles);
+  }
+
   /** Writes entries and tells the observer. */
   install(
-    device: DmaDevice,
+    device: MappedSpace,
     hi: number,
     lo: number,
     frameHi: number,
@@ -200,14 +218,14 @@ export class DmaApi {
   }
 
   /** Clears entries and tells the observer. */
-  clear(device: DmaDevice, hi: number, lo: number, pages: number): void {
+  clear(device: MappedSpace, hi: number, lo: number, pages: number): void {
     device.driver.unmap(device.domain, hi, lo, pages);
     this.counters.add(COUNT_PAGES_UNMAPPED, pages);
     this.observer?.unmapped(device.domain.index, hi, lo, pages, this.events.now);
   }
 
   /** An invalidation of the pages is known to be complete. */
-  acknowledge(device: DmaDevice, hi: number, lo: number, pages: number): void {
+  acknowledge(device: MappedSpace, hi: number, lo: number, pages: number): void {
     this.observer?.acknowledged(device.domain.index, hi, lo, pages, this.events.now);
   }
 

@@ -153,6 +153,13 @@ export class InvalidationPath {
     this.waitingCount = kept;
   }
 
+  resetFigures(): void {
+    this.latency.reset();
+    this.total.reset();
+    this.counters.values.fill(0);
+    this.lock.resetFigures();
+  }
+
   /** One line per waiting core, for the dump of a run that stands still. */
   describe(): readonly string[] {
     return Array.from(this.waiting.subarray(0, this.waitingCount), (index) =>

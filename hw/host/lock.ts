@@ -43,6 +43,11 @@ export class SpinLock {
     return false;
   }
 
+  resetFigures(): void {
+    this.waits.reset();
+    this.contended = 0;
+  }
+
   /** Hands the lock to the core that waits longest, which notices a cycle later. */
   release(core: Core): void {
     invariant(this.owner === core, 'a lock is released by its owner');

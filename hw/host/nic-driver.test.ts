@@ -10,7 +10,6 @@ import type { NicDriverOptions, NicOptions } from '../dma/nic-spec.ts';
 import { SV48, SV48X4 } from '../iommu/riscv/formats.ts';
 import type { MemoryPort } from '../memory/port.ts';
 import { Transactions, TXN_FAULT, WAIT_MEMORY } from '../pcie/transactions.ts';
-import { riscvBench } from './bench-unit.ts';
 import { Host } from './core.ts';
 import { DmaApi } from './dma-api.ts';
 import { FrameAllocator } from './frames.ts';
@@ -20,6 +19,7 @@ import { NicDriver } from './nic-driver.ts';
 import { DomainMapping } from './policies/make.ts';
 import { SafetyChecker } from './safety.ts';
 import type { HostOptions, MappingPolicyKind } from './spec.ts';
+import { riscvBench } from './testbench.ts';
 
 const DEVICE = 8;
 const DMA_CYCLES = 900;

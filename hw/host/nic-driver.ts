@@ -104,6 +104,10 @@ export class NicDriver implements NicHost {
     nic.start();
   }
 
+  resetFigures(): void {
+    this.counters.values.fill(0);
+  }
+
   interrupt(queue: number): void {
     const state = this.queues[queue];
     if (state.polling) return;

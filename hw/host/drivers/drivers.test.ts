@@ -3,9 +3,9 @@ import * as assert from 'uvu/assert';
 import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
 import { SV39, SV39X4, SV48, SV48X4, SV57, SV57X4 } from '../../iommu/riscv/formats.ts';
 import { SS3, SS4 } from '../../iommu/vtd/formats.ts';
-import { riscvBench, type UnitBench, vtdBench } from '../bench-unit.ts';
 import { FrameAllocator } from '../frames.ts';
 import { GuestMemory } from '../guest.ts';
+import { riscvBench, type UnitBench, vtdBench } from '../testbench.ts';
 import type { Domain } from './driver.ts';
 
 const RW = ACCESS_READ | ACCESS_WRITE;
