@@ -84,7 +84,9 @@ function buildMachine(
   const window = transitCycles(scenario.iommu, clock);
   const partition = new Partition(0, 1 + scenario.iommu.walkers.shards, window, buffers);
   const log = new StoreLog(StoreLog.allocate());
-  return new Machine(scenario, clock, partition, memory, log, SILENT_PROBE, [observer]);
+  return new Machine(scenario, clock, partition, memory, log, SILENT_PROBE, {
+    observers: [observer],
+  });
 }
 
 function requestOf(deviceId: number, access: number, iova: bigint): DeviceRequest {

@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly point?: string;
   /** Recorded DMAs that the devices issue instead of their own traffic ("what if"). */
   readonly stream?: DmaStream;
+  /** Names of the stream's devices, by number: each goes to its namesake in the scenario. */
+  readonly streamDevices?: readonly string[];
   /** Called now and then on the main thread; never affects the run. */
   readonly onProgress?: (progress: Progress) => void;
 }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { DMA_RECORD } from '../hw/dma/accounting.ts';
+import type { DmaColumns } from '../hw/dma/recorded.ts';
 import {
   COMMAND_RECORD,
   FAULT_RECORD,
@@ -19,12 +20,14 @@ import { Engine } from '../sim/parallel/engine.ts';
 import type { PartitionSource, RunResult } from '../sim/parallel/options.ts';
 import { Clock } from '../sim/time/clock.ts';
 import { ChunkProbe } from '../traces/probe.ts';
+import type { DmaStream } from '../traces/stream.ts';
 import { TraceWriter } from '../traces/writer.ts';
 import * as collect from './collect.ts';
 import { evaluate } from './expect.ts';
 import { transitCycles, walkCacheGeometries } from './machine/iommu.ts';
 import { Machine } from './machine/machine.ts';
 import type { ShardConfig, ShardReport, SharedState } from './machine/shard.ts';
+import { splitStream } from './machine/what-if.ts';
 import type { RunOptions, RunOutcome } from './run-api.ts';
 import type { ResolvedScenario } from './schema/resolved.ts';
 import { type EngineFigures, type RunStats, STATS_SCHEMA } from './stats.ts';
@@ -74,7 +77,9 @@ class Run {
       threads: options.threads,
       main: (partition) => {
         const probe = new ChunkProbe(0, level, (bytes) => partition.emitBlob(bytes.slice()));
-        const machine = new Machine(scenario, this.clock, partition, memory, storeLogs[0], probe);
+        const machine = new Machine(scenario, this.clock, partition, memory, storeLogs[0], probe, {
+          replayed: replayedOf(scenario, options),
+        });
         machine.start();
         built = { machine, probe };
         return { finish: () => this.finishMain(), dump: () => machine.dump() };
@@ -231,10 +236,25 @@ function hashOf(path: string): string {
   return createHash('sha256').update(readFileSync(path)).digest('hex');
 }
 
+function replayedOf(
+  scenario: ResolvedScenario,
+  { stream, streamDevices = [] }: RunOptions,
+): readonly DmaColumns[] | undefined {
+  return stream === undefined ? undefined : splitStream(stream, streamDevices, scenario);
+}
+
+/** A given stream is driven to its end, and all of it is measured. */
+function untilStreamEnds(scenario: ResolvedScenario, stream: DmaStream): ResolvedScenario {
+  const run = { ...scenario.run, for: Number.MAX_SAFE_INTEGER, max_dmas: stream.count, warmup: 0 };
+  return { ...scenario, run };
+}
+
 /** Runs a resolved scenario to its end. */
 export async function runScenario(
   scenario: ResolvedScenario,
   options: RunOptions,
 ): Promise<RunOutcome> {
-  return new Run(scenario, options).execute();
+  const { stream } = options;
+  const bounded = stream === undefined ? scenario : untilStreamEnds(scenario, stream);
+  return new Run(bounded, options).execute();
 }

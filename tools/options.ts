@@ -1,6 +1,8 @@
 /** Options that several commands share, and their parsing. */
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
+import type { ScenarioPoint } from '../scenarios/loader.ts';
+import { InputError } from '../sim/errors.ts';
 import { TRACE_LEVELS, type TraceLevel } from '../sim/probe.ts';
 
 export interface ScenarioOptions {
@@ -83,4 +85,16 @@ export function loadOptionsOf(
 ): { readonly set: readonly string[]; readonly seed?: number } {
   const set = [...flags.set, ...more];
   return flags.seed === undefined ? { set } : { set, seed: flags.seed };
+}
+
+export function pointOption(): Option {
+  return new Option('--point <name>', 'the point to take of a scenario that is a sweep');
+}
+
+export function pointNamed(points: readonly ScenarioPoint[], name: string): ScenarioPoint {
+  const found = points.find((point) => point.name === name);
+  if (found !== undefined) return found;
+  const names = points.flatMap((point) => point.name ?? []);
+  const known = names.length === 0 ? 'the scenario is no sweep' : `points: ${names.join('; ')}`;
+  throw new InputError('no-such-point', `--point ${name}: no such point (${known})`);
 }

@@ -8,6 +8,7 @@ import type { DmaSurroundings } from '../../hw/dma/dma-port.ts';
 import { Nic } from '../../hw/dma/nic.ts';
 import { type NicSpec, nicDriverOptions, nicOptions } from '../../hw/dma/nic-spec.ts';
 import { PatternMaster, windowPages } from '../../hw/dma/pattern.ts';
+import type { DmaColumns, RecordedMaster } from '../../hw/dma/recorded.ts';
 import { type PatternSpec, patternOptions } from '../../hw/dma/spec.ts';
 import type { DmaDevice } from '../../hw/host/dma-api.ts';
 import { GuestMemoryPort } from '../../hw/host/guest.ts';
@@ -24,6 +25,7 @@ import type { Clock } from '../../sim/time/clock.ts';
 import type { EventQueue } from '../../sim/time/event-queue.ts';
 import type { ResolvedDevice } from '../schema/resolved.ts';
 import type { DomainSoftware, Software } from './software.ts';
+import { createReplay, mapTouched } from './what-if.ts';
 
 /** What all devices share. */
 export interface DeviceSurroundings {
@@ -38,6 +40,8 @@ export interface DeviceSurroundings {
   readonly software: Software;
   /** The host's memory. */
   readonly memory: MemoryPort;
+  /** By device: DMAs of a trace that it issues instead of its own traffic; null: none does. */
+  readonly replayed: readonly DmaColumns[] | null;
 }
 
 /** A device as the machine knows it. */
@@ -80,6 +84,16 @@ function createMaster(
 ): Master {
   const { events, txns, accounting, masters } = around;
   const surroundings = { events, txns, accounting, link: link.up, master: masters.length };
+  if (around.replayed !== null) {
+    const columns = around.replayed[dma.index];
+    return createReplayed(
+      around,
+      createReplay(surroundings, wanted, columns),
+      domain,
+      dma,
+      columns,
+    );
+  }
   const random = new RandomStream(around.seed, wanted.name);
   switch (wanted.master.kind) {
     case 'pattern':
@@ -92,6 +106,25 @@ function createMaster(
         `device ${wanted.name}: a recorded device needs a recording in the scenario`,
       );
   }
+}
+
+function createReplayed(
+  around: DeviceSurroundings,
+  master: RecordedMaster,
+  domain: DomainSoftware,
+  dma: DmaDevice,
+  columns: DmaColumns,
+): Master {
+  mapTouched(around.software.api, domain, dma, columns);
+  around.masters.push(master);
+  return {
+    start: () => master.resume(),
+    get finished() {
+      return master.finished;
+    },
+    figures: () => ({ requests: master.position }),
+    dump: () => master.dump(),
+  };
 }
 
 function createPattern(

@@ -3,6 +3,7 @@
  * Walk shards are partitions of their own (shard.ts).
  */
 import { DmaAccounting } from '../../hw/dma/accounting.ts';
+import type { DmaColumns } from '../../hw/dma/recorded.ts';
 import type { MappingObserver } from '../../hw/host/observer.ts';
 import { AddressLimit } from '../../hw/iommu/address-limit.ts';
 import { ContextCache } from '../../hw/iommu/caches/context-cache.ts';
@@ -35,6 +36,14 @@ const TRANSACTIONS_MAX = 1 << 17;
 /** Requester ids: bus 1 on, 8 devices of 8 functions each. */
 export const FIRST_REQUESTER = 0x100;
 
+/** What a machine may have besides its scenario. */
+export interface MachineExtras {
+  /** Told of what software maps, beside the safety checker. */
+  readonly observers?: readonly MappingObserver[];
+  /** By device: DMAs that it issues instead of its own traffic. */
+  readonly replayed?: readonly DmaColumns[] | undefined;
+}
+
 export class Machine {
   readonly scenario: ResolvedScenario;
   readonly clock: Clock;
@@ -58,7 +67,7 @@ export class Machine {
     memory: PhysicalMemory,
     log: StoreLog,
     probe: Probe,
-    observers: readonly MappingObserver[] = [],
+    extras: MachineExtras = {},
   ) {
     this.scenario = scenario;
     this.clock = clock;
@@ -100,10 +109,23 @@ export class Machine {
       },
       frontEndOptions(iommu, clock),
     );
-    this.software = new Software(scenario, clock, events, this.iommu.unit, this.port, observers);
+    this.software = new Software(
+      scenario,
+      clock,
+      events,
+      this.iommu.unit,
+      this.port,
+      extras.observers ?? [],
+    );
     const direct = new DirectPath(events, this.txns, data);
     const rootComplex: TransactionPort = iommu.enabled ? this.iommu.frontEnd : direct;
-    this.devices = this.createDevices(rootComplex, data, deviceIds, domainOf);
+    this.devices = this.createDevices(
+      rootComplex,
+      data,
+      deviceIds,
+      domainOf,
+      extras.replayed ?? null,
+    );
   }
 
   private createDevices(
@@ -111,6 +133,7 @@ export class Machine {
     data: DataAccess,
     deviceIds: Int32Array,
     domainOf: Int32Array,
+    replayed: readonly DmaColumns[] | null,
   ): Device[] {
     const { scenario, software } = this;
     const around = {
@@ -123,6 +146,7 @@ export class Machine {
       rootComplex,
       software,
       memory: this.port,
+      replayed,
     };
     return scenario.devices.map((wanted, index) => {
       const domain = software.domainOf(wanted.domain);

@@ -53,6 +53,8 @@ export interface DomainSoftware {
   readonly mapping: DomainMapping;
   /** Frames for the buffers of the domain's devices: the guest's where it has one. */
   readonly buffers: FrameAllocator;
+  /** Input pages that were mapped at given addresses. */
+  readonly mappedPages: Set<number>;
 }
 
 export class Software {
@@ -138,7 +140,7 @@ export class Software {
       policy: passthrough ? 'passthrough' : wanted.policy,
       addressBits: wanted.address_bits,
     });
-    return { name: wanted.name, domain, mapping, buffers };
+    return { name: wanted.name, domain, mapping, buffers, mappedPages: new Set() };
   }
 
   private createTables(

@@ -1,6 +1,6 @@
 /** `iommusim explain`: one walk, reference by reference. */
 import type { Command } from 'commander';
-import { loadScenario, type ScenarioPoint } from '../../scenarios/loader.ts';
+import { loadScenario } from '../../scenarios/loader.ts';
 import { nearest } from '../../scenarios/nearest.ts';
 import type { Explanation } from '../../scenarios/run-api.ts';
 import { InputError } from '../../sim/errors.ts';
@@ -10,6 +10,8 @@ import {
   address,
   jsonOption,
   loadOptionsOf,
+  pointNamed,
+  pointOption,
   type ScenarioOptions,
   seedOption,
   setOption,
@@ -42,14 +44,14 @@ export function addExplain(program: Command, io: Io, engine: Engine): void {
     .requiredOption('--iova <address>', 'input address, like 0x7f001000', address)
     .requiredOption('--device <name>', 'device that issues the DMA')
     .option('--write', 'a write instead of a read')
-    .option('--point <name>', 'point of a sweep (default: its first)')
+    .addOption(pointOption())
     .addOption(setOption())
     .addOption(seedOption())
     .addOption(jsonOption('the walk'))
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, flags: ExplainFlags) => {
       const { points } = loadScenario(file, loadOptionsOf(flags, []));
-      const { scenario } = choosePoint(points, flags.point);
+      const { scenario } = flags.point === undefined ? points[0] : pointNamed(points, flags.point);
       const names = scenario.devices.map(({ name }) => name);
       if (!names.includes(flags.device)) {
         const hit = nearest(flags.device, names);
@@ -72,15 +74,6 @@ export function addExplain(program: Command, io: Io, engine: Engine): void {
           : explanationText(explanation, io.palette),
       );
     });
-}
-
-function choosePoint(points: readonly ScenarioPoint[], name: string | undefined): ScenarioPoint {
-  if (name === undefined) return points[0];
-  const found = points.find((point) => point.name === name);
-  if (found !== undefined) return found;
-  const names = points.flatMap((point) => point.name ?? []);
-  const known = names.length === 0 ? 'the scenario is no sweep' : `points: ${names.join('; ')}`;
-  throw new InputError('no-such-point', `--point ${name}: no such point (${known})`);
 }
 
 function hex(value: bigint): string {

@@ -18,6 +18,8 @@ import type { Io } from '../io.ts';
 import {
   jsonOption,
   loadOptionsOf,
+  pointNamed,
+  pointOption,
   type ScenarioOptions,
   seedOption,
   setOption,
@@ -46,6 +48,7 @@ What can be told depends on the level at which the trace was recorded (run --tra
 
 interface ReplayFlags extends ScenarioOptions {
   readonly with?: string;
+  readonly point?: string;
   readonly threads: number;
   readonly json?: boolean;
   readonly out?: string;
@@ -57,6 +60,7 @@ export function addReplay(program: Command, io: Io, engine: Engine): void {
     .description('run a trace again and compare, or drive its DMAs into another scenario')
     .argument('<trace>', 'trace file')
     .option('--with <file>', 'scenario that receives the recorded DMAs')
+    .addOption(pointOption())
     .option('--out <dir>', 'folder for the statistics of --with')
     .addOption(threadsOption())
     .addOption(setOption())
@@ -133,7 +137,8 @@ async function verify(path: string, flags: ReplayFlags, io: Io, engine: Engine):
 function verdict(comparison: Comparison): string {
   const lines = comparison.notes.map((note) => `note: ${note}`);
   const { divergence } = comparison;
-  lines.push(`${count(comparison.records)} records are equal`);
+  const records = `${count(comparison.records)} records`;
+  lines.push(comparison.identical ? `identical, ${records}` : `${records} are equal`);
   if (divergence !== null) {
     const { cycle, kind, partition, row, left, right } = divergence;
     lines.push(
@@ -157,17 +162,21 @@ async function whatIf(
   engine: Engine,
 ): Promise<void> {
   const { points, description } = loadScenario(file, loadOptionsOf(flags, []));
-  if (points.length !== 1) {
-    throw new InputError('usage', `${file} is a sweep; replay drives one scenario`);
+  if (points.length !== 1 && flags.point === undefined) {
+    throw new InputError('usage', `${file} is a sweep; choose one of its points with --point`);
   }
+  const point = flags.point === undefined ? points[0] : pointNamed(points, flags.point);
   const reader = openTrace(path, io);
   const stream = extractDmaStream(reader);
+  const streamDevices = deviceNames(reader.header);
   reader.close();
   const progress = new ProgressLine(io, 'replay');
-  const outcome = await engine.run(points[0].scenario, {
+  const outcome = await engine.run(point.scenario, {
+    ...(point.name !== null && { point: point.name }),
     threads: flags.threads,
     traceLevel: 'off',
     stream,
+    streamDevices,
     onProgress: (now) => progress.update(now),
   });
   progress.end();

@@ -51,7 +51,8 @@ export function packFrame(type: number, message: unknown): Uint8Array {
   frame[7] = 0xc6;
   frame.writeUInt32BE(length, 8);
   frame.writeUInt32BE(crc32(frame.subarray(6)), 2);
-  return frame;
+  // Not as a Buffer, whose slice() copies nothing.
+  return new Uint8Array(frame.buffer, frame.byteOffset, frame.length);
 }
 
 /** Decodes a payload; throws whatever the decoder throws. Binary parts are views, not copies. */
