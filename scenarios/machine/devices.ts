@@ -70,7 +70,18 @@ export function createDevice(
   const link = new Link(events, txns, linkOptions(wanted.link, clock), rootComplex, masters);
   const dma = software.attach(domain, index, deviceId);
   const master = createMaster(around, wanted, domain, dma, link);
-  return { name: wanted.name, index, domain, link, ...master };
+  return {
+    name: wanted.name,
+    index,
+    domain,
+    link,
+    start: () => master.start(),
+    get finished() {
+      return master.finished;
+    },
+    figures: () => master.figures(),
+    dump: () => master.dump(),
+  };
 }
 
 type Master = Pick<Device, 'start' | 'finished' | 'figures' | 'dump'>;
