@@ -22,7 +22,7 @@ export class FrameAllocator {
   inUse = 0;
   /** First frame, as an index, above all contiguous runs. */
   private bottom = 0;
-  /** Untouched frames for singles: index of the first one, and how many there are and were taken. */
+  /** Untouched frames for singles: index of the first one, how many there are and were taken. */
   private singlesFrom = 0;
   private singles: number;
   private taken = 0;

@@ -1,7 +1,7 @@
 /**
  * The way of an invalidation from a core to the unit and back: the lock of the command queue, the
- * commands and their fence, the doorbell (which traps when a guest rings it), and the spinning until
- * the fence's status is seen in memory. One path per IOMMU; its queue is one serial resource.
+ * commands and their fence, the doorbell (which traps when a guest rings it), and the spinning
+ * until the fence's status is seen in memory. One path per IOMMU; its queue is one serial resource.
  */
 
 import { CounterSet } from '../../sim/stats/counters.ts';

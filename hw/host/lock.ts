@@ -1,6 +1,6 @@
 /**
- * A spin lock between cores, granted in the order of arrival (a ticket lock). Cores that wait for it
- * spin and do nothing else.
+ * A spin lock between cores, granted in the order of arrival (a ticket lock). Cores that wait for
+ * it spin and do nothing else.
  */
 import { invariant } from '../../sim/errors.ts';
 import { Histogram } from '../../sim/stats/histogram.ts';

@@ -1,7 +1,7 @@
 /**
- * Receive buffers of one NIC queue: chunks of whole pages, each mapped once and cut into one or more
- * buffers (fragments). A chunk is unmapped when all its fragments are back, and then waits, first in
- * first out, for its next use: so an address that is used again mostly stands for another frame.
+ * Buffers of one NIC queue: chunks of whole pages, each mapped once and cut into one or more
+ * buffers (fragments). A chunk is unmapped when all its fragments are back, and then waits, first
+ * in first out, for its next use: an address that is used again mostly stands for another frame.
  */
 import { InternalError, invariant } from '../../sim/errors.ts';
 import { PAGE_SIZE, pageNumber } from '../address.ts';

@@ -1,8 +1,8 @@
 /**
- * Driver of the NIC, in the manner of Linux network drivers with NAPI: an interrupt starts a poll on
- * the queue's core, which takes received packets off (unmap the buffer, map another one, post it),
- * cleans up sent ones (unmap), posts new ones (map), rings the doorbells and waits for interrupts
- * again. Between two packets the core does nothing else.
+ * Driver of the NIC, in the manner of Linux network drivers with NAPI: an interrupt starts a poll
+ * on the queue's core, which takes received packets off (unmap the buffer, map another one, post
+ * it), cleans up sent ones (unmap), posts new ones (map), rings the doorbells and waits for
+ * interrupts again. Between two packets the core does nothing else.
  */
 import { CounterSet } from '../../sim/stats/counters.ts';
 import type { EventQueue } from '../../sim/time/event-queue.ts';

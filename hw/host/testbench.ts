@@ -1,6 +1,6 @@
 /**
- * For tests: a functional IOMMU with its driver on a small memory. A doorbell runs the command queue
- * at once, or not before `process` is called when `held`.
+ * For tests: a functional IOMMU with its driver on a small memory. A doorbell runs the command
+ * queue at once, or not before `process` is called when `held`.
  */
 
 import { defaults } from '../../sim/spec.ts';

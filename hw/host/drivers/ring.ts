@@ -1,4 +1,4 @@
-/** The software side of a command ring in simulated memory: 16-byte entries, one always left free. */
+/** Software's side of a command ring in simulated memory: 16-byte entries, one always left free. */
 import { invariant } from '../../../sim/errors.ts';
 import { pnHi, pnLo } from '../../address.ts';
 import type { MemoryPort } from '../../memory/port.ts';

@@ -1,7 +1,7 @@
 /**
- * The device directory of a RISC-V IOMMU in simulated memory, as its driver writes it (specification,
- * "Device-Directory-Table"): up to three levels of pages, device contexts of 32 bytes (base format)
- * or 64 bytes (extended format, where the unit has flat MSI page tables).
+ * The device directory of a RISC-V IOMMU in simulated memory, as its driver writes it
+ * (specification, "Device-Directory-Table"): up to three levels of pages, device contexts of 32
+ * bytes (base format) or 64 bytes (extended format, where the unit has flat MSI page tables).
  */
 import { SimError } from '../../../sim/errors.ts';
 import { pnHi, pnLo } from '../../address.ts';

@@ -1,6 +1,6 @@
 /**
- * Registers of the RISC-V IOMMU as its driver uses them, and what it does with them before the first
- * translation: queue sizes and directory modes are discovered by writing and reading back (WARL).
+ * Registers of the RISC-V IOMMU as its driver uses them, and what it does with them before the
+ * first translation: queue sizes and directory modes are found by writing and reading back (WARL).
  */
 import { SimError } from '../../../sim/errors.ts';
 import type { DriverPorts } from './driver.ts';

@@ -1,6 +1,6 @@
 /**
- * No translation by the kernel: the device uses frame numbers as they are. For devices without IOMMU
- * translation, and for guests without an IOMMU of their own.
+ * No translation by the kernel: the device uses frame numbers as they are. For devices without
+ * IOMMU translation, and for guests without an IOMMU of their own.
  */
 import { InputError } from '../../../sim/errors.ts';
 import type { Core, Host } from '../core.ts';

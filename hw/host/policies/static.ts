@@ -1,6 +1,7 @@
 /**
- * Map once: a frame run is mapped for good when it is first used (or by `mapNow` before the run), for
- * reading and writing, and unmap does nothing. What kernels do that keep a pool of mapped buffers.
+ * Map once: a frame run is mapped for good when it is first used (or by `mapNow` before the run),
+ * for reading and writing, and unmap does nothing. What kernels do that keep a pool of mapped
+ * buffers.
  */
 
 import { pnHi, pnLo } from '../../address.ts';
