@@ -1,6 +1,6 @@
 /**
- * The kernel's DMA API as a device driver sees it: map and unmap run on a core as steps of its work,
- * spend cycles, and hand back an input address. What they do is the policy's choice
+ * The kernel's DMA API as a device driver sees it: map and unmap run on a core as steps of its
+ * work, spend cycles, and hand back an input address. What they do is the policy's choice
  * (hw/host/policies). Every change is told to an observer, with system physical frames.
  */
 import { CounterSet } from '../../sim/stats/counters.ts';
@@ -60,7 +60,7 @@ const COUNT_PAGES_UNMAPPED = 3;
 
 export class DmaApi {
   readonly counters: CounterSet = new CounterSet(DMA_API_COUNTERS);
-  /** Cycles from a call of map (unmap) to its return: on a strict unmap the invalidation is in it. */
+  /** Cycles from a call of map (unmap) to its return: a strict unmap contains its invalidation. */
   readonly mapTime: Histogram = new Histogram();
   readonly unmapTime: Histogram = new Histogram();
   /** Input page of the map that just finished; valid while its handler runs. */
@@ -162,6 +162,8 @@ export class DmaApi {
 
   resetFigures(): void {
     this.counters.values.fill(0);
+    this.mapTime.reset();
+    this.unmapTime.reset();
   }
 
   // -------------------------------------------------------------------------------------------
