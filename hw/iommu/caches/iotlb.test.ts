@@ -215,7 +215,7 @@ function covered(e: ModelEntry, op: Operation): boolean {
     : meets(page, op.order, e.page, e.order1);
 }
 
-test('like a plain map, but forgetful: never a wrong answer, and nothing that was invalidated', () => {
+test('like a forgetful map: never a wrong answer, nothing that was invalidated', () => {
   const orders = fc.constantFrom(0, 0, 4, 9, 18, 27);
   const pages = fc
     .integer({ min: 0, max: 40 })

@@ -36,8 +36,8 @@ function hashKey(k0: number, k1: number, k2: number, k3: number): number {
 }
 
 /**
- * Set number of a key before reduction to the number of sets: neighbouring pages (or prefixes) of
- * one address space fall into neighbouring sets; a fixed hash of the rest sets address spaces apart.
+ * Set number of a key before reduction to the number of sets: neighbouring pages or prefixes of one
+ * address space fall into neighbouring sets; a fixed hash of the rest sets address spaces apart.
  */
 export function setIndex(k0: number, k1: number, hi: number, lo: number, shift: number): number {
   const inHigh = shift >= 27;
@@ -231,7 +231,7 @@ export class SetAssociative {
     }
   }
 
-  /** Way that the tree points to. Where the ways are no power of two, some right sides are empty. */
+  /** Way that the tree points to. Where ways are no power of two, some right sides are empty. */
   private pointed(set: number): number {
     const base = set * this.leaves;
     let node = 1;

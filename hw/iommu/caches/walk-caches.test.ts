@@ -31,7 +31,7 @@ function only(level: number): (Geometry | undefined)[] {
   return levels;
 }
 
-test('a pointer of stage 1 level L saves the reads of that level and all above, nested ones too', () => {
+test('a stage 1 pointer saves the reads of its level and all above, nested ones too', () => {
   for (const [first, second] of [
     [SV39, null],
     [SV48, SV39X4],
@@ -60,7 +60,7 @@ test('a pointer of stage 1 level L saves the reads of that level and all above, 
   }
 });
 
-test('a pointer of stage 2 level L saves the reads of that level and all above, in every use', () => {
+test('a stage 2 pointer saves the reads of its level and all above, in every use', () => {
   for (const second of [SV39X4, SV48X4, SV57X4, SS4]) {
     for (let level = 1; level < second.levels; level++) {
       const caches = new WalkCaches({ ...NONE, stage2: only(level) });
@@ -75,7 +75,7 @@ test('a pointer of stage 2 level L saves the reads of that level and all above, 
   }
 });
 
-test('the nested TLB saves the second stage of table addresses, and of the final one if told', () => {
+test('the nested TLB saves stage 2 of table addresses, and of the final one if told', () => {
   for (const nestedFinal of [false, true]) {
     const nested = iotlbArrays(SMALL, 'unified');
     const scene = new Scene({

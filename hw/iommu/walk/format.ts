@@ -72,7 +72,7 @@ export interface PageTableFormat {
   readonly frameShift: 10 | 12;
   /** Mask on the high word of an entry that leaves only frame-number bits. */
   readonly frameHiMask: number;
-  /** Bits that hardware sets for accessed and for dirty, in the low word; 0 where there are none. */
+  /** Bits that hardware sets for accessed and for dirty, in the low word; 0: there are none. */
   readonly accessedBit: number;
   readonly dirtyBit: number;
 

@@ -222,7 +222,7 @@ test('without hardware update a clear accessed bit faults in its own stage', () 
   assert.equal([second.result.fault, second.result.faultKind], [FAULT_ACCESSED_DIRTY, REF_STAGE2]);
 });
 
-test('a report gives permissions instead of a fault and does not dirty what it cannot grant', () => {
+test('a report gives permissions, not a fault, and does not dirty what it cannot grant', () => {
   const scene = mapped({ first: SV39, second: SV39X4, flags2: STAGE_HW_AD });
   scene.clear('first', VA, 0x04);
   scene.clear('second', GPA, 0x80);
