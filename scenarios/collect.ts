@@ -9,6 +9,7 @@ import type { Clock } from '../sim/time/clock.ts';
 import type { Device } from './machine/devices.ts';
 import type { Machine } from './machine/machine.ts';
 import type { ShardReport } from './machine/shard.ts';
+import { requesterText } from './recording/source.ts';
 import type {
   CacheFigures,
   CommandFigures,
@@ -18,6 +19,7 @@ import type {
   IommuFigures,
   LatencyFigures,
   MemoryFigures,
+  RecordingFigures,
   SafetyFigures,
   WalkFigures,
   WalkLevelFigures,
@@ -287,5 +289,25 @@ export function safetyFigures(machine: Machine): SafetyFigures {
     exposed_pages: safety.exposedPages,
     exposure_page_ps: machine.clock.ps(safety.exposedPageCycles),
     exposure_max_ps: machine.clock.ps(safety.exposureMax),
+  };
+}
+
+export function recordingFigures({ recording, scenario }: Machine): RecordingFigures | null {
+  if (recording === null) return null;
+  const address = (value: bigint): string => `0x${value.toString(16)}`;
+  return {
+    folder: scenario.recording.folder,
+    events: recording.events,
+    ...recording.statistics,
+    translations: recording.translations,
+    mismatches: recording.mismatches,
+    first_mismatches: recording.firstMismatches.map((mismatch) => ({
+      event: mismatch.event,
+      requester: requesterText(mismatch.deviceId),
+      iova: address(mismatch.input),
+      expected: address(mismatch.expected),
+      got: mismatch.got === null ? null : address(mismatch.got),
+    })),
+    order: { ...recording.order },
   };
 }

@@ -28,6 +28,7 @@ import { transitCycles, walkCacheGeometries } from './machine/iommu.ts';
 import { Machine } from './machine/machine.ts';
 import type { ShardConfig, ShardReport, SharedState } from './machine/shard.ts';
 import { splitStream } from './machine/what-if.ts';
+import { openRecording, type RecordingSource, withRequesters } from './recording/source.ts';
 import type { RunOptions, RunOutcome } from './run-api.ts';
 import type { ResolvedScenario } from './schema/resolved.ts';
 import { type EngineFigures, type RunStats, STATS_SCHEMA } from './stats.ts';
@@ -60,7 +61,11 @@ class Run {
   private readonly writer: TraceWriter | null;
   private readonly probe: ChunkProbe;
 
-  constructor(scenario: ResolvedScenario, options: RunOptions) {
+  constructor(
+    scenario: ResolvedScenario,
+    options: RunOptions,
+    recording: RecordingSource | undefined,
+  ) {
     this.scenario = scenario;
     this.options = options;
     this.clock = new Clock(scenario.clock);
@@ -79,6 +84,7 @@ class Run {
         const probe = new ChunkProbe(0, level, (bytes) => partition.emitBlob(bytes.slice()));
         const machine = new Machine(scenario, this.clock, partition, memory, storeLogs[0], probe, {
           replayed: replayedOf(scenario, options),
+          recording,
         });
         machine.start();
         built = { machine, probe };
@@ -172,7 +178,8 @@ class Run {
     const { onProgress } = this.options;
     if (onProgress === undefined) return;
     const dmas = this.machine.accounting.finished;
-    const done = Math.min(1, Math.max(cycle / until, dmas / most));
+    const played = this.machine.recording?.progress ?? 0;
+    const done = Math.min(1, Math.max(cycle / until, dmas / most, played));
     onProgress({ simulated_ps: this.clock.ps(Math.min(cycle, until)), events, dmas, done });
   }
 
@@ -204,6 +211,7 @@ class Run {
       memory: collect.memoryFigures(machine, shards, cycles),
       host: collect.hostFigures(machine, cycles),
       safety: collect.safetyFigures(machine),
+      recording: collect.recordingFigures(machine),
       engine: this.engineFigures(result, wall),
     };
   }
@@ -255,6 +263,10 @@ export async function runScenario(
   options: RunOptions,
 ): Promise<RunOutcome> {
   const { stream } = options;
-  const bounded = stream === undefined ? scenario : untilStreamEnds(scenario, stream);
-  return new Run(bounded, options).execute();
+  if (stream !== undefined) {
+    return new Run(untilStreamEnds(scenario, stream), options, undefined).execute();
+  }
+  const recording = openRecording(scenario) ?? undefined;
+  const whole = recording === undefined ? scenario : withRequesters(scenario, recording);
+  return new Run(whole, options, recording).execute();
 }

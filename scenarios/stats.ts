@@ -155,6 +155,35 @@ export interface SafetyFigures {
   readonly exposure_max_ps: number;
 }
 
+/** A translation that came out otherwise than recorded. */
+export interface MismatchFigures {
+  /** Line of the recording's file, from 0. */
+  readonly event: number;
+  readonly requester: string;
+  readonly iova: string;
+  readonly expected: string;
+  /** Null: the access was refused. */
+  readonly got: string | null;
+}
+
+/** How the playing of a recording went. */
+export interface RecordingFigures {
+  readonly folder: string;
+  /** Events of the recording that were considered; those played are counted by kind. */
+  readonly events: number;
+  readonly attaches: number;
+  readonly maps: number;
+  readonly unmaps: number;
+  readonly translations: number;
+  readonly commands: number;
+  readonly fences: number;
+  /** Translations that differ from the recorded ones. Must be zero. */
+  readonly mismatches: number;
+  readonly first_mismatches: readonly MismatchFigures[];
+  /** How often each rule of scenarios/recording/order.ts was applied to the recorded order. */
+  readonly order: Readonly<Record<string, number>>;
+}
+
 /** How the run went on this machine. The only figures that depend on the machine. */
 export interface EngineFigures {
   readonly threads: number;
@@ -193,5 +222,7 @@ export interface RunStats {
   readonly memory: MemoryFigures;
   readonly host: HostFigures;
   readonly safety: SafetyFigures;
+  /** Null (in older statistics: absent) when the scenario plays no recording. */
+  readonly recording?: RecordingFigures | null;
   readonly engine: EngineFigures;
 }

@@ -23,7 +23,9 @@ import { RandomStream } from '../../sim/random/stream.ts';
 import type { Values } from '../../sim/spec.ts';
 import type { Clock } from '../../sim/time/clock.ts';
 import type { EventQueue } from '../../sim/time/event-queue.ts';
+import { requesterId } from '../recording/source.ts';
 import type { ResolvedDevice } from '../schema/resolved.ts';
+import type { Recording } from './recording.ts';
 import type { DomainSoftware, Software } from './software.ts';
 import { createReplay, mapTouched } from './what-if.ts';
 
@@ -42,6 +44,8 @@ export interface DeviceSurroundings {
   readonly memory: MemoryPort;
   /** By device: DMAs of a trace that it issues instead of its own traffic; null: none does. */
   readonly replayed: readonly DmaColumns[] | null;
+  /** Where recorded devices have their accesses from. */
+  readonly recording: Recording | null;
 }
 
 /** A device as the machine knows it. */
@@ -68,8 +72,12 @@ export function createDevice(
 ): Device {
   const { clock, events, txns, masters, rootComplex, software } = around;
   const link = new Link(events, txns, linkOptions(wanted.link, clock), rootComplex, masters);
-  const dma = software.attach(domain, index, deviceId);
-  const master = createMaster(around, wanted, domain, dma, link);
+  const { master: kind } = wanted;
+  const { recording } = around;
+  const master =
+    kind.kind === 'recorded' && recording !== null
+      ? createRecorded(around, recording, kind.requester, link)
+      : createMaster(around, wanted, domain, software.attach(domain, index, deviceId), link);
   return {
     name: wanted.name,
     index,
@@ -117,6 +125,27 @@ function createMaster(
         `device ${wanted.name}: a recorded device needs a recording in the scenario`,
       );
   }
+}
+
+/** The recording itself attaches its devices to its domains. */
+function createRecorded(
+  { events, txns, accounting, masters }: DeviceSurroundings,
+  recording: Recording,
+  requester: string,
+  link: Link,
+): Master {
+  const surroundings = { events, txns, accounting, link: link.up, master: masters.length };
+  const stream = recording.stream(surroundings, requesterId(requester));
+  const { master } = stream;
+  masters.push(master);
+  return {
+    start: () => {},
+    get finished() {
+      return master.finished;
+    },
+    figures: () => ({ translations: stream.completed, mismatches: stream.mismatches }),
+    dump: () => master.dump(),
+  };
 }
 
 function createReplayed(

@@ -23,9 +23,11 @@ import type { Partition } from '../../sim/parallel/partition.ts';
 import type { Probe } from '../../sim/probe.ts';
 import type { Clock } from '../../sim/time/clock.ts';
 import { PHASE_OBSERVE } from '../../sim/time/event-queue.ts';
+import { type RecordingSource, requesterId } from '../recording/source.ts';
 import type { ResolvedScenario } from '../schema/resolved.ts';
 import { createDevice, type Device } from './devices.ts';
 import { createIotlb, createUnit, frontEndOptions, redirectOf } from './iommu.ts';
+import { Recording } from './recording.ts';
 import { Software } from './software.ts';
 
 /** Transactions that may be in flight in the whole machine. */
@@ -42,6 +44,8 @@ export interface MachineExtras {
   readonly observers?: readonly MappingObserver[];
   /** By device: DMAs that it issues instead of its own traffic. */
   readonly replayed?: readonly DmaColumns[] | undefined;
+  /** The recording that the scenario names, with a device for each of its requesters. */
+  readonly recording?: RecordingSource | undefined;
 }
 
 export class Machine {
@@ -57,6 +61,7 @@ export class Machine {
   readonly iommu: TimedIommu;
   readonly software: Software;
   readonly devices: readonly Device[];
+  readonly recording: Recording | null;
   private readonly port: SwitchedPort;
   private readonly view: MemoryView;
 
@@ -77,7 +82,8 @@ export class Machine {
     const { events } = partition;
     this.view = new MemoryView(memory, log, events);
     this.port = new SwitchedPort(memory.direct);
-    const wanted = scenario.devices.length * TRANSACTIONS_PER_DEVICE;
+    const perDevice = Math.max(TRANSACTIONS_PER_DEVICE, scenario.recording.outstanding);
+    const wanted = scenario.devices.length * perDevice;
     const capacity = Math.min(TRANSACTIONS_MAX, Math.max(TRANSACTIONS_MIN, wanted));
     this.txns = new Transactions(capacity);
     const slices = 1 + iommu.walkers.shards;
@@ -86,7 +92,7 @@ export class Machine {
     this.iotlb = createIotlb(iommu);
     this.contexts = new ContextCache(iommu.caches.context);
     const data = new DataAccess(events, this.txns, this.timing);
-    const deviceIds = Int32Array.from(scenario.devices, (_, index) => FIRST_REQUESTER + index);
+    const deviceIds = requesterIds(scenario, extras.recording !== undefined);
     const domainOf = new Int32Array(scenario.devices.length);
     this.iommu = new TimedIommu(
       {
@@ -119,6 +125,22 @@ export class Machine {
     );
     const direct = new DirectPath(events, this.txns, data);
     const rootComplex: TransactionPort = iommu.enabled ? this.iommu.frontEnd : direct;
+    this.recording =
+      extras.recording === undefined
+        ? null
+        : new Recording(
+            {
+              scenario,
+              clock,
+              events,
+              software: this.software,
+              decode: (words, operation) => this.iommu.unit.commands.decode(words, operation),
+              attached: (device, domain) => {
+                domainOf[device] = domain.index;
+              },
+            },
+            extras.recording,
+          );
     this.devices = this.createDevices(
       rootComplex,
       data,
@@ -147,6 +169,7 @@ export class Machine {
       software,
       memory: this.port,
       replayed,
+      recording: this.recording,
     };
     return scenario.devices.map((wanted, index) => {
       const domain = software.domainOf(wanted.domain);
@@ -160,9 +183,13 @@ export class Machine {
 
   /** Ends set-up: from now on stores are logged, commands take time and devices are at work. */
   start(): void {
+    this.recording?.start();
     this.iommu.start();
     this.port.target = this.view;
-    this.iommu.onFence = () => this.software.path.wake();
+    this.iommu.onFence = () => {
+      this.software.path.wake();
+      this.recording?.wake();
+    };
     const { events } = this.partition;
     const warmup = this.clock.ceil(this.scenario.run.warmup);
     if (warmup > 0) {
@@ -179,7 +206,7 @@ export class Machine {
 
   /** Work that must still end; a run without events but with open work stands still. */
   get open(): number {
-    return this.txns.inFlight + this.iommu.open;
+    return this.txns.inFlight + this.iommu.open + (this.recording?.open ?? 0);
   }
 
   /** Every device has done what it was to do. */
@@ -190,6 +217,7 @@ export class Machine {
 
   dump(): string {
     const lines = this.devices.map((device) => `${device.name}: ${device.dump()}`);
+    if (this.recording !== null) lines.unshift(this.recording.dump());
     return [this.iommu.dump(), ...lines].join('\n  ');
   }
 
@@ -198,4 +226,18 @@ export class Machine {
     this.timing.resetStatistics();
     this.iommu.resetFigures();
   }
+}
+
+/** Recorded devices keep their ids; the others have those that are left. */
+function requesterIds(scenario: ResolvedScenario, recorded: boolean): Int32Array {
+  const own = scenario.devices.map(({ master }) =>
+    recorded && master.kind === 'recorded' ? requesterId(master.requester) : -1,
+  );
+  const taken = new Set(own);
+  let next = FIRST_REQUESTER;
+  return Int32Array.from(own, (id) => {
+    if (id >= 0) return id;
+    while (taken.has(next)) next++;
+    return next++;
+  });
 }

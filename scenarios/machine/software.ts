@@ -43,8 +43,13 @@ const NARROW: Layout = {
   buffers: { base: 2 ** 18, frames: 2 ** 20 },
   guests: 2 ** 21,
 };
+/**
+ * For a recording: tables stand at 48 GiB, above the memory of any recorded machine, because its
+ * fences store their status at recorded addresses.
+ */
+const RECORDED: Layout = { ...WIDE, kernel: { base: 3 * 2 ** 22, frames: 2 ** 22 } };
 
-const PAGE_ORDERS = { '4KiB': 0, '2MiB': 9, '1GiB': 18 } as const;
+export const PAGE_ORDERS = { '4KiB': 0, '2MiB': 9, '1GiB': 18 } as const;
 
 /** What a device needs of its domain. */
 export interface DomainSoftware {
@@ -85,7 +90,8 @@ export class Software {
     const narrow = scenario.domains.some(({ stage1, stage2 }) =>
       [stage1, stage2].some((name) => name.startsWith('Sv32')),
     );
-    const layout = narrow ? NARROW : WIDE;
+    const recorded = scenario.recording.folder !== '';
+    const layout = recorded ? RECORDED : narrow ? NARROW : WIDE;
     this.kernel = new FrameAllocator(layout.kernel);
     this.buffers = new FrameAllocator(layout.buffers);
     this.nextGuestFrame = layout.guests;
@@ -98,6 +104,7 @@ export class Software {
       memory,
       frames: this.kernel,
       nextDomain: () => this.domainCount++,
+      ...(recorded ? { firstTag: unrecordedTag(scenario.iommu) } : {}),
     };
     this.driver =
       scenario.iommu.arch === 'vtd'
@@ -179,4 +186,9 @@ export class Software {
     // The guest's first gigabyte starts where guests of the kind have their memory: at 2 GiB.
     return new GuestMemory({ base: 2 * gigabyte, pages, hostBase, pageOrder });
   }
+}
+
+/** Hardware ids of the upper half are not expected in a recording. */
+function unrecordedTag(iommu: ResolvedScenario['iommu']): number {
+  return iommu.arch === 'vtd' ? 2 ** (Number(iommu.vtd.domain_id_bits) - 1) : 2 ** 15;
 }

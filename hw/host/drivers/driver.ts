@@ -1,7 +1,7 @@
 /**
  * What an IOMMU driver is to the rest of the host: it initialises the unit, builds contexts and
- * page tables in simulated memory and writes commands into the ring. It holds no timing: the callers
- * (hw/host/invalidation.ts, the DMA API) spend the cycles and wait.
+ * page tables in simulated memory and writes commands into the ring. It holds no timing: the
+ * callers (hw/host/invalidation.ts, the DMA API) spend the cycles and wait.
  */
 import type { RegisterFile } from '../../iommu/architecture.ts';
 import type { PageTableFormat } from '../../iommu/walk/format.ts';
@@ -27,6 +27,8 @@ export interface DomainOptions {
   /** nested: the stage2 domain of the guest, and the guest's frames for its tables. */
   readonly parent?: Domain;
   readonly guestFrames?: FrameAllocator;
+  /** The hardware id (PSCID, domain id) to use; the next unused one if not given. */
+  readonly tag?: number;
 }
 
 /** An address space that devices can be attached to. */
@@ -54,6 +56,8 @@ export interface DriverPorts {
   readonly frames: FrameAllocator;
   /** The next unused Domain.index. */
   nextDomain(): number;
+  /** Hardware ids below it are for those who name one. */
+  readonly firstTag?: number;
 }
 
 export interface IommuDriver {
@@ -85,6 +89,11 @@ export interface IommuDriver {
   postDomainInvalidation(domain: Domain): boolean;
   /** Writes a fence; returns its token, or NO_TOKEN when the ring is full. */
   postFence(): number;
+  /** Writes a command as given (four words); false when the ring is full. */
+  postCommand(words: Int32Array): boolean;
+  /** Commands ever written, and how many of them the unit's head has passed. */
+  commandsWritten(): number;
+  commandsPassed(): number;
   /** The doorbell: tells the unit of all commands written so far. */
   ring(): void;
   /** Whether the unit has written the status of this fence to memory. */

@@ -89,13 +89,15 @@ export class RiscvDriver implements IommuDriver {
   private statusHi = 0;
   private statusLo = 0;
   private fences = 0;
-  private nextPscid = 1;
-  private nextGscid = 1;
+  private nextPscid: number;
+  private nextGscid: number;
 
   constructor(ports: DriverPorts, options: RiscvDriverOptions = DEFAULT_RISCV_DRIVER) {
     this.ports = ports;
     this.options = options;
     this.setup = new RiscvSetup(ports);
+    this.nextPscid = Math.max(1, ports.firstTag ?? 0);
+    this.nextGscid = this.nextPscid;
   }
 
   initialise(): void {
@@ -133,7 +135,7 @@ export class RiscvDriver implements IommuDriver {
       ...guestLeaves(options, format),
     });
     if (kind === 'stage1') {
-      const tag1 = this.nextPscid++;
+      const tag1 = options.tag ?? this.nextPscid++;
       return { index, kind, tables, stage2: null, guest: null, tag1, tag2: -1 };
     }
     const guest = options.guest ?? null;
@@ -167,7 +169,7 @@ export class RiscvDriver implements IommuDriver {
     const hardwareAd = (this.setup.capabilities & CAP_AMO_HWAD) !== 0n;
     let tc = TC_V;
     if (hardwareAd) tc |= TC_SADE | (second === null ? 0n : TC_GADE);
-    if (first?.format.name === 'Sv32') tc |= TC_SXL;
+    if (first?.format.name === 'Sv32' || second?.format.name === 'Sv32x4') tc |= TC_SXL;
     const gscid = BigInt(Math.max(0, domain.tag2)) << GSCID_SHIFT;
     const pscid = BigInt(Math.max(0, domain.tag1)) << PSCID_SHIFT;
     directory.write(
@@ -233,6 +235,21 @@ export class RiscvDriver implements IommuDriver {
     encodeFence(this.words, this.fences, this.statusHi, this.statusLo, 0);
     this.push();
     return this.fences;
+  }
+
+  postCommand(words: Int32Array): boolean {
+    if (this.roomFor(1) === 0) return false;
+    this.needRing().push(words);
+    return true;
+  }
+
+  commandsWritten(): number {
+    return this.needRing().written;
+  }
+
+  commandsPassed(): number {
+    this.room();
+    return this.needRing().retired;
   }
 
   ring(): void {

@@ -34,6 +34,7 @@ const REG_FECTL = 0x38;
 const REG_FEDATA = 0x3c;
 const REG_FEADDR = 0x40;
 const REG_FEUADDR = 0x44;
+const REG_IQH = 0x80;
 const REG_IQT = 0x88;
 const REG_IQA = 0x90;
 
@@ -92,11 +93,12 @@ export class VtdDriver implements IommuDriver {
   private fenceHead = 0;
   private fenceCount = 0;
   private root = 0;
-  private nextDomainId = FIRST_DOMAIN_ID;
+  private nextDomainId: number;
 
   constructor(ports: DriverPorts, options: VtdDriverOptions = DEFAULT_VTD_DRIVER) {
     this.ports = ports;
     this.options = options;
+    this.nextDomainId = Math.max(FIRST_DOMAIN_ID, ports.firstTag ?? 0);
   }
 
   initialise(): void {
@@ -132,7 +134,7 @@ export class VtdDriver implements IommuDriver {
   createDomain(options: DomainOptions): Domain {
     const { ports } = this;
     const { kind, format } = options;
-    const tag2 = this.nextDomainId++;
+    const tag2 = options.tag ?? this.nextDomainId++;
     const index = ports.nextDomain();
     if (kind === 'passthrough') {
       if ((this.extended & ECAP_PASS_THROUGH) === 0n) {
@@ -239,6 +241,24 @@ export class VtdDriver implements IommuDriver {
     return token;
   }
 
+  postCommand(words: Int32Array): boolean {
+    const ring = this.needRing();
+    if (ring.free === 0) this.commandsPassed();
+    if (ring.free === 0) return false;
+    ring.push(words);
+    return true;
+  }
+
+  commandsWritten(): number {
+    return this.needRing().written;
+  }
+
+  commandsPassed(): number {
+    const ring = this.needRing();
+    ring.noteHead(Number(this.read(REG_IQH, 8)) >>> 4);
+    return ring.retired;
+  }
+
   ring(): void {
     this.write(REG_IQT, 4, BigInt(this.needRing().tail << 4));
   }
@@ -326,7 +346,7 @@ export class VtdDriver implements IommuDriver {
       const command = this.fences[this.fenceHead];
       const place = ring.slotOf(command) * 4;
       if (this.ports.memory.read32(this.statusHi, this.statusLo, place) !== STATUS_DONE) return;
-      ring.retired = command + 1;
+      ring.retired = Math.max(ring.retired, command + 1);
       this.fenceHead = (this.fenceHead + 1) & (RING_ENTRIES - 1);
       this.fenceCount--;
     }
