@@ -6,12 +6,15 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { DMA_RECORD } from '../hw/dma/accounting.ts';
 import type { DmaColumns } from '../hw/dma/recorded.ts';
+import { WAIT_RECORD } from '../hw/dma/wait-totals.ts';
+import { EXPOSED_USE_RECORD, INVALIDATION_RECORD } from '../hw/host/safety-records.ts';
 import {
   COMMAND_RECORD,
   FAULT_RECORD,
   REFERENCE_RECORD,
   WALK_RECORD,
 } from '../hw/iommu/timed/records.ts';
+import { WALK_TOTAL_RECORD } from '../hw/iommu/timed/walk-totals.ts';
 import { PhysicalMemory } from '../hw/memory/physical-memory.ts';
 import { memoryTimingConfig } from '../hw/memory/spec.ts';
 import { StoreExchange, StoreLog } from '../hw/memory/store-log.ts';
@@ -41,6 +44,10 @@ export const RECORD_KINDS = [
   REFERENCE_RECORD,
   COMMAND_RECORD,
   FAULT_RECORD,
+  WAIT_RECORD,
+  WALK_TOTAL_RECORD,
+  INVALIDATION_RECORD,
+  EXPOSED_USE_RECORD,
 ] as const;
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
@@ -170,6 +177,7 @@ class Run {
   }
 
   private finishMain(): Record<string, unknown> {
+    this.machine.endTrace();
     this.probe.flush();
     return {};
   }

@@ -8,6 +8,7 @@ import type { Channel, Probe, RecordKind } from '../../sim/probe.ts';
 import { Histogram, type HistogramPlain } from '../../sim/stats/histogram.ts';
 import { ACCESS_WRITE } from '../iommu/access.ts';
 import { type Transactions, TXN_OK, WAIT_COUNT, WAIT_REASONS } from '../pcie/transactions.ts';
+import { WAIT_RECORD, WaitTotals } from './wait-totals.ts';
 
 /** One finished DMA; its cycle is that of completion. */
 export const DMA_RECORD: RecordKind = {
@@ -87,6 +88,7 @@ export class DmaAccounting {
   private readonly figures: Float64Array;
   private readonly waits: Float64Array;
   private readonly outcomes: Float64Array;
+  private readonly waitTotals: WaitTotals | null;
 
   constructor(txns: Transactions, devices: number, probe: Probe) {
     this.txns = txns;
@@ -95,6 +97,8 @@ export class DmaAccounting {
     this.figures = new Float64Array(devices * FIGURES);
     this.waits = new Float64Array(devices * WAIT_COUNT);
     this.outcomes = new Float64Array(devices * OUTCOMES);
+    const totals = probe.channel(WAIT_RECORD);
+    this.waitTotals = totals === null ? null : new WaitTotals(totals, this.waits);
     this.latency = Array.from({ length: devices }, () => new Histogram());
   }
 
@@ -127,10 +131,17 @@ export class DmaAccounting {
         latency,
       );
     }
+    if (this.waitTotals !== null) this.waitTotals.count(device, now);
+  }
+
+  /** Ends the trace of waits; before the probe is flushed for the last time. */
+  endTrace(): void {
+    this.waitTotals?.tellAll();
   }
 
   /** Figures count from now on; `finished` goes on. */
   reset(): void {
+    this.waitTotals?.restart();
     this.figures.fill(0);
     this.waits.fill(0);
     this.outcomes.fill(0);

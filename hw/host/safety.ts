@@ -44,6 +44,14 @@ const DOMAIN_LOW_BITS = 5;
 const DOMAINS_MAX = 4096;
 const NO_WINDOW = -1;
 
+export type FindingHandler = (
+  cycle: number,
+  domain: number,
+  hi: number,
+  lo: number,
+  isViolation: boolean,
+) => void;
+
 export class SafetyChecker implements MappingObserver {
   uses = 0;
   violations = 0;
@@ -55,6 +63,8 @@ export class SafetyChecker implements MappingObserver {
   /** Longest single exposure in cycles. */
   exposureMax = 0;
   readonly firstViolations: Violation[] = [];
+  /** Told of each use that is exposed or a violation. */
+  onFinding: FindingHandler | null = null;
   private capacity = 1024;
   private rows = 0;
   /** lo | domain[4:0] << 27, and hi | domain[11:5] << 25. */
@@ -165,13 +175,13 @@ export class SafetyChecker implements MappingObserver {
       const missing = access & ACCESS_BITS & ~(state >> ACCESS_SHIFT);
       if (missing !== 0) this.violate(3, domain, hi, lo, outHi, outLo, cycle);
     } else if ((state & STATE_MASK) === STATE_PENDING && right) {
-      this.exposedUses++;
+      this.expose(domain, hi, lo, cycle);
     } else if (
       (state & FLAG_OLD_PENDING) !== 0 &&
       this.oldLo[row] === outLo &&
       this.oldHi[row] === outHi
     ) {
-      this.exposedUses++;
+      this.expose(domain, hi, lo, cycle);
     } else {
       const kind = (state & STATE_MASK) === STATE_ACKNOWLEDGED ? 1 : 2;
       this.violate(kind, domain, hi, lo, outHi, outLo, cycle);
@@ -193,6 +203,11 @@ export class SafetyChecker implements MappingObserver {
     if (duration > this.exposureMax) this.exposureMax = duration;
   }
 
+  private expose(domain: number, hi: number, lo: number, cycle: number): void {
+    this.exposedUses++;
+    this.onFinding?.(cycle, domain, hi, lo, false);
+  }
+
   private violate(
     kind: number,
     domain: number,
@@ -203,6 +218,7 @@ export class SafetyChecker implements MappingObserver {
     cycle: number,
   ): void {
     this.violations++;
+    this.onFinding?.(cycle, domain, hi, lo, true);
     if (this.firstViolations.length >= VIOLATIONS_KEPT) return;
     this.firstViolations.push({
       cycle,

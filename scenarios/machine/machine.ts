@@ -5,6 +5,7 @@
 import { DmaAccounting } from '../../hw/dma/accounting.ts';
 import type { DmaColumns } from '../../hw/dma/recorded.ts';
 import type { MappingObserver } from '../../hw/host/observer.ts';
+import { InvalidationRecorder, recordFindings } from '../../hw/host/safety-records.ts';
 import { AddressLimit } from '../../hw/iommu/address-limit.ts';
 import { ContextCache } from '../../hw/iommu/caches/context-cache.ts';
 import type { Iotlb } from '../../hw/iommu/caches/iotlb.ts';
@@ -64,6 +65,7 @@ export class Machine {
   readonly recording: Recording | null;
   private readonly port: SwitchedPort;
   private readonly view: MemoryView;
+  private readonly unmaps: readonly InvalidationRecorder[];
 
   constructor(
     scenario: ResolvedScenario,
@@ -89,6 +91,7 @@ export class Machine {
     const slices = 1 + iommu.walkers.shards;
     this.timing = new MemoryTiming(memoryTimingConfig(scenario.memory, clock, slices));
     this.accounting = new DmaAccounting(this.txns, scenario.devices.length, probe);
+    this.unmaps = InvalidationRecorder.on(probe);
     this.iotlb = createIotlb(iommu);
     this.contexts = new ContextCache(iommu.caches.context);
     const data = new DataAccess(events, this.txns, this.timing);
@@ -115,14 +118,11 @@ export class Machine {
       },
       frontEndOptions(iommu, clock),
     );
-    this.software = new Software(
-      scenario,
-      clock,
-      events,
-      this.iommu.unit,
-      this.port,
-      extras.observers ?? [],
-    );
+    this.software = new Software(scenario, clock, events, this.iommu.unit, this.port, [
+      ...this.unmaps,
+      ...(extras.observers ?? []),
+    ]);
+    recordFindings(probe, this.software.safety);
     const direct = new DirectPath(events, this.txns, data);
     const rootComplex: TransactionPort = iommu.enabled ? this.iommu.frontEnd : direct;
     this.recording =
@@ -213,6 +213,12 @@ export class Machine {
   get finished(): boolean {
     for (const device of this.devices) if (!device.finished) return false;
     return this.open === 0;
+  }
+
+  /** Emits what is left for the trace; before the probe is flushed for the last time. */
+  endTrace(): void {
+    this.accounting.endTrace();
+    for (const recorder of this.unmaps) recorder.finish(this.partition.events.now);
   }
 
   dump(): string {

@@ -74,6 +74,7 @@ export function buildShard(
   }
   return {
     finish: () => {
+      shard.endTrace();
       probe.flush();
       const report: ShardReport = {
         shard: shard.finish(),

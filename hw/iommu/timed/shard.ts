@@ -44,6 +44,7 @@ import {
   STAT_LEVELS,
 } from './shard-statistics.ts';
 import { WalkQueue } from './walk-queue.ts';
+import { WalkTotals } from './walk-totals.ts';
 
 const SEEN_WORDS = 5;
 
@@ -69,6 +70,7 @@ export class WalkShard {
   private readonly onUpdate: number;
   private readonly walkChannel: Channel | null;
   private readonly referenceChannel: Channel | null;
+  private readonly totals: WalkTotals | null;
 
   private readonly walks: Walk[] = [];
   /** Per slot: miss id, device, arrival and start cycle, cycle of the running reference. */
@@ -94,8 +96,8 @@ export class WalkShard {
 
   private readonly operation = new Operation();
   readonly statistics: ShardStatistics = emptyStatistics();
-  private readonly references = new Float64Array(4 * STAT_LEVELS);
-  private readonly referenceCycles = new Float64Array(4 * STAT_LEVELS);
+  readonly references: Float64Array = new Float64Array(4 * STAT_LEVELS);
+  readonly referenceCycles: Float64Array = new Float64Array(4 * STAT_LEVELS);
 
   constructor(
     partition: Partition,
@@ -131,6 +133,7 @@ export class WalkShard {
     this.free = slots;
     this.walkChannel = ports.probe.channel(WALK_RECORD);
     this.referenceChannel = ports.probe.channel(REFERENCE_RECORD);
+    this.totals = WalkTotals.on(ports.probe, ports.caches, this);
     this.onRead = this.events.register(PHASE_UNIT, 'walk-read', (slot) => this.readDone(slot));
     this.onUpdate = this.events.register(PHASE_UNIT, 'walk-update', (slot) =>
       this.updateDone(slot),
@@ -144,6 +147,11 @@ export class WalkShard {
     return this.options.slots - this.free + this.queue.length + this.waiting.length;
   }
 
+  /** Ends the trace; before the probe is flushed for the last time. */
+  endTrace(): void {
+    this.totals?.tell();
+  }
+
   /** Statistics as plain data. */
   finish(): ShardStatistics {
     this.statistics.queuePeak = this.queue.peak;
@@ -154,6 +162,7 @@ export class WalkShard {
 
   /** Figures count from now on. */
   resetStatistics(): void {
+    this.totals?.restart();
     Object.assign(this.statistics, emptyStatistics());
     this.references.fill(0);
     this.referenceCycles.fill(0);
@@ -332,6 +341,7 @@ export class WalkShard {
     this.latency.record(now - this.arrived[slot]);
     this.statistics.busyCycles += cycles;
     if (step === STEP_FAULT) this.statistics.faults++;
+    if (this.totals !== null) this.totals.count(now);
     const base = this.partition.reserve(0, this.options.transitCycles, MESSAGE_REPLY, REPLY_WORDS);
     const out = this.partition.out;
     out[base + REPLY_MISS] = this.miss[slot];
