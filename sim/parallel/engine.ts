@@ -16,7 +16,7 @@ import { Carrier, type FinishedPartition, load } from './carrier.ts';
 import { ORDER_FINISH, ORDER_FINISH_WITH_DUMP, ORDER_WINDOW } from './control.ts';
 import { Crew, turn } from './crew.ts';
 import { type Failure, failureFrom } from './failure.ts';
-import { allocateMailbox, Mailbox, route } from './mailbox.ts';
+import { allocateMailbox, MAILBOX_FIRST, Mailbox, route } from './mailbox.ts';
 import type { EngineOptions, RunOptions, RunResult, ThreadResult } from './options.ts';
 import { Partition, type PartitionBuffers } from './partition.ts';
 import { allocateStatus, Status } from './status.ts';
@@ -28,6 +28,8 @@ const POLLS = 20_000;
 const POLLS_CROWDED = 50;
 /** The event loop gets a turn, and progress is told, after so many windows or events. */
 const BATCH_WINDOWS = 4096;
+/** Windows of partition 0 alone between two boundaries: bounds the stores that wait. */
+const ALONE_WINDOWS = 64;
 const BATCH_EVENTS = 400_000;
 
 export class Engine {
@@ -51,6 +53,8 @@ export class Engine {
   /** End of the window that is running or was run last. */
   private end = 0;
   private inWindow = false;
+  /** Earliest cycle at which a partition other than 0 has something to do. */
+  private othersNext = 0;
   private windows = 0;
   private windowsSkipped = 0;
   private messages = 0;
@@ -160,6 +164,7 @@ export class Engine {
         const next = this.nextCycle();
         if (next >= until) return next === Number.POSITIVE_INFINITY ? 'idle' : 'until';
         this.openWindow(next, until);
+        if (this.othersNext >= this.end) this.goOnAlone(until, shouldStop);
       }
       if (!this.awaitCrew()) return null;
       this.inWindow = false;
@@ -172,11 +177,12 @@ export class Engine {
 
   private nextCycle(): number {
     let next = Number.POSITIVE_INFINITY;
-    for (let id = 0; id < this.count; id++) {
+    for (let id = 1; id < this.count; id++) {
       const cycle = this.status.next(id);
       if (cycle < next) next = cycle;
     }
-    return next;
+    this.othersNext = next;
+    return Math.min(next, this.status.next(0));
   }
 
   /** Begins the window that contains cycle `next`: orders it and runs this thread's part. */
@@ -191,6 +197,23 @@ export class Engine {
     this.inWindow = true;
     this.crew?.orderWindow(ORDER_WINDOW, limit, this.status);
     this.carrier.runWindow(limit);
+  }
+
+  /**
+   * After a window in which only partition 0 had work and sent nothing, its next window may follow
+   * at once: there is nothing to route, and nobody reads the stores that wait for the boundary.
+   */
+  private goOnAlone(until: number, shouldStop: RunOptions['shouldStop']): void {
+    const outbox = this.outboxes[0];
+    const limit = Math.min(until, this.othersNext);
+    for (let windows = 1; windows < ALONE_WINDOWS; windows++) {
+      if (outbox.end !== MAILBOX_FIRST || this.carrier.hasNews) return;
+      const next = this.status.next(0);
+      // The window must end before anybody else has something to do.
+      if (next === Number.POSITIVE_INFINITY || next + this.options.window > limit) return;
+      if (shouldStop?.()) return;
+      this.openWindow(next, until);
+    }
   }
 
   private awaitCrew(): boolean {
