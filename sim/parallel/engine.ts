@@ -28,6 +28,8 @@ const POLLS = 20_000;
 const POLLS_CROWDED = 50;
 /** The event loop gets a turn, and progress is told, after so many windows or events. */
 const BATCH_WINDOWS = 4096;
+/** Rounds of the loop between two counts of the events. */
+const COUNT_ROUNDS = 64;
 /** Windows of partition 0 alone between two boundaries: bounds the stores that wait. */
 const ALONE_WINDOWS = 64;
 const BATCH_EVENTS = 400_000;
@@ -157,8 +159,9 @@ export class Engine {
   private runBatch(options: RunOptions): RunResult['reason'] | null {
     const { until = Number.POSITIVE_INFINITY, shouldStop } = options;
     const windowLimit = this.windows + BATCH_WINDOWS;
-    const eventLimit = this.events + BATCH_EVENTS;
-    while (this.windows < windowLimit && this.events < eventLimit) {
+    const eventLimit = this.countEvents() + BATCH_EVENTS;
+    for (let round = 1; this.windows < windowLimit; round++) {
+      if (round % COUNT_ROUNDS === 0 && this.countEvents() >= eventLimit) return null;
       if (!this.inWindow) {
         if (shouldStop?.()) return 'stopped';
         const next = this.nextCycle();
@@ -173,6 +176,14 @@ export class Engine {
       this.boundary();
     }
     return null;
+  }
+
+  /** Events executed so far by all partitions. */
+  private countEvents(): number {
+    let events = 0;
+    for (let id = 0; id < this.count; id++) events += this.status.executed(id);
+    this.events = events;
+    return events;
   }
 
   private nextCycle(): number {
@@ -247,12 +258,11 @@ export class Engine {
 
   /** All that happens between two windows, while no partition runs. */
   private boundary(): void {
-    let events = 0;
     for (let id = 0; id < this.count; id++) {
-      events += this.status.executed(id);
-      this.messages += route(this.outboxes[id], id, this.inboxes, this.status.rows);
+      const outbox = this.outboxes[id];
+      if (outbox.end === MAILBOX_FIRST) continue;
+      this.messages += route(outbox, id, this.inboxes, this.status.rows);
     }
-    this.events = events;
     const hooks = this.options.hooks;
     if (hooks !== undefined) for (const hook of hooks) hook.applyBoundary(this.end);
     if (this.blobCount > 0) this.deliverBlobs();

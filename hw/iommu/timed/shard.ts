@@ -392,15 +392,14 @@ export class WalkShard {
       this.caches?.invalidate(this.operation);
     }
     this.epoch++;
-    let running = 0;
-    for (let slot = 0; slot < this.walks.length; slot++) {
-      if (this.walkEpoch[slot] < this.epoch) {
-        this.walks[slot].keepCaches = 0;
-        running++;
-      }
+    if (this.free === this.options.slots) {
+      this.acknowledge();
+      return;
     }
-    if (running === 0 && this.waiting.length === 0) this.acknowledge();
-    else this.waiting.push(this.epoch);
+    for (let slot = 0; slot < this.walks.length; slot++) {
+      if (this.walkEpoch[slot] < this.epoch) this.walks[slot].keepCaches = 0;
+    }
+    this.waiting.push(this.epoch);
   }
 
   private releaseInvalidations(): void {
