@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { analyzeTrace, renderAnalysis, type TraceAnalysis } from './analyze.ts';
+import { renderAnalysis } from './analysis-text.ts';
+import { analyzeTrace, type TraceAnalysis } from './analyze.ts';
 import { DMA, HEADER } from './fixture.ts';
 import { ChunkProbe } from './probe.ts';
 import { TraceReader } from './reader.ts';

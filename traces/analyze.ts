@@ -5,11 +5,9 @@
 import { InternalError } from '../sim/errors.ts';
 import { Histogram } from '../sim/stats/histogram.ts';
 import { Clock } from '../sim/time/clock.ts';
-import { formatDuration } from '../sim/units.ts';
 import type { RecordBlock } from './chunk.ts';
 import type { ReadOptions, TraceReader, TraceSummary } from './reader.ts';
-import { type Field, RECIPES, type Recipe } from './recipes.ts';
-import { renderTable, type TableColumn } from './table.ts';
+import { type Condition, type Field, RECIPES, type Recipe } from './recipes.ts';
 
 /** A distribution of time; the names are those of `stats.json`. */
 export interface DurationFigures {
@@ -29,7 +27,12 @@ export interface GroupFigures {
   readonly key: Readonly<Record<string, number | string>>;
   readonly count: number;
   readonly rate_per_s: number;
+  /** By name; times are in picoseconds and their names end in `_ps`. */
   readonly sums: Readonly<Record<string, number>>;
+  /** By name; null where the whole is zero. Of a time, likewise in picoseconds. */
+  readonly ratios: Readonly<Record<string, number | null>>;
+  /** Share of the table's total; null in tables that have none. */
+  readonly share: number | null;
   /** Of the sum named `bytes`; null without one. */
   readonly throughput_bps: number | null;
   readonly duration: DurationFigures | null;
@@ -39,6 +42,8 @@ export interface GroupTable {
   readonly name: string;
   readonly title: string;
   readonly kind: string;
+  /** Rows are sums themselves: `count` and `rate_per_s` of its groups are of no interest. */
+  readonly is_summary: boolean;
   readonly groups: readonly GroupFigures[];
 }
 
@@ -88,7 +93,9 @@ export function analyzeTrace(reader: TraceReader, options: AnalyzeOptions = {}):
 function fits(reader: TraceReader, recipe: Recipe): boolean {
   if (!reader.hasKind(recipe.kind)) return false;
   const names = new Set(reader.kind(recipe.kind).columns.map((column) => column.name));
-  return fieldsOf(recipe).every((field) => names.has(field.column));
+  return fieldsOf(recipe).every(({ column, high = column, times = column }) =>
+    [column, high, times].every((name) => names.has(name)),
+  );
 }
 
 function fieldsOf(recipe: Recipe): Field[] {
@@ -99,6 +106,9 @@ function fieldsOf(recipe: Recipe): Field[] {
 interface BoundField {
   readonly field: Field;
   readonly column: number;
+  /** Columns of the bits above 32 and of the factor; -1 without. */
+  readonly high: number;
+  readonly times: number;
   readonly shift: number;
   readonly mask: number;
   /** How many values it can have: a power of two. */
@@ -129,7 +139,17 @@ class Grouping {
     const bind = (field: Field): BoundField => {
       const { shift = 0, mask = 0xffffffff } = field;
       const range = 2 ** (32 - Math.max(Math.clz32(mask), shift));
-      return { field, column: columns.indexOf(field.column), shift, mask, range };
+      const place = (name = ''): number => columns.indexOf(name);
+      const { column, high, times } = field;
+      return {
+        field,
+        column: place(column),
+        high: place(high),
+        times: place(times),
+        shift,
+        mask,
+        range,
+      };
     };
     this.recipe = recipe;
     this.by = recipe.by.map(bind);
@@ -142,15 +162,17 @@ class Grouping {
 
   add(block: RecordBlock): void {
     const { by, sums, duration } = this;
+    const { where = null } = this.recipe;
     let group: Group | null = null;
     for (let row = 0; row < block.rows; row++) {
+      if (where !== null && this.leavesOut(block, where, row)) continue;
       let key = 0;
       for (const field of by) key = key * field.range + fieldValue(block, field, row);
       if (group === null || group.key !== key) {
         group = (key < NEAR_KEYS ? this.near[key] : null) ?? this.group(key);
       }
       group.count++;
-      for (let i = 0; i < sums.length; i++) group.sums[i] += fieldValue(block, sums[i], row);
+      for (let i = 0; i < sums.length; i++) group.sums[i] += summand(block, sums[i], row);
       if (duration) group.durations.record(fieldValue(block, duration, row));
     }
   }
@@ -160,10 +182,15 @@ class Grouping {
     span: number,
     labels: Readonly<Record<string, readonly string[]>>,
   ): GroupTable {
-    const { name, title, kind } = this.recipe;
+    const { name, title, kind, isSummary = false } = this.recipe;
     const ascending = [...this.groups.values()].sort((a, b) => a.key - b.key);
     const groups = ascending.map((group) => this.figures(group, clock, span, labels));
-    return { name, title, kind, groups };
+    return { name, title, kind, is_summary: isSummary, groups };
+  }
+
+  private leavesOut(block: RecordBlock, where: Condition, row: number): boolean {
+    const column = block.column(where.column) as ArrayLike<number>;
+    return ((column[row] & where.mask) === 0) !== where.isZero;
   }
 
   private group(key: number): Group {
@@ -174,6 +201,35 @@ class Grouping {
     this.groups.set(key, group);
     if (key < NEAR_KEYS) this.near[key] = group;
     return group;
+  }
+
+  private ratios(group: Group, clock: Clock): Record<string, number | null> {
+    const { ratios = [] } = this.recipe;
+    return Object.fromEntries(
+      ratios.map(({ name, part, whole }) => {
+        const sum = this.sums[this.sumAt(part)].field;
+        const divisor = whole.reduce((total, other) => total + group.sums[this.sumAt(other)], 0);
+        const amount = inUnits(sum, group.sums[this.sumAt(part)], clock);
+        const ratio = divisor === 0 ? null : amount / divisor;
+        if (sum.isTime !== true) return [name, ratio];
+        return [`${name}_ps`, ratio === null ? null : Math.round(ratio)];
+      }),
+    );
+  }
+
+  private share(group: Group): number | null {
+    const { share } = this.recipe;
+    if (share === undefined) return null;
+    const at = this.sumAt(share);
+    let whole = 0;
+    for (const other of this.groups.values()) whole += other.sums[at];
+    return whole === 0 ? 0 : group.sums[at] / whole;
+  }
+
+  private sumAt(name: string): number {
+    const at = this.sums.findIndex(({ field }) => field.name === name);
+    if (at < 0) throw new InternalError('recipe', `recipe '${this.recipe.name}': no sum '${name}'`);
+    return at;
   }
 
   private figures(
@@ -189,7 +245,9 @@ class Grouping {
       rest = Math.floor(rest / range);
       key.unshift([field.name, (labels[field.name] ?? field.labels)?.[value] ?? value]);
     }
-    const sums = Object.fromEntries(this.sums.map(({ field }, i) => [field.name, group.sums[i]]));
+    const sums = Object.fromEntries(
+      this.sums.map(({ field }, i) => [sumName(field), inUnits(field, group.sums[i], clock)]),
+    );
     const perSecond = (amount: number): number =>
       span === 0 ? 0 : Math.round((amount * clock.hertz) / span);
     return {
@@ -197,6 +255,8 @@ class Grouping {
       count: group.count,
       rate_per_s: perSecond(group.count),
       sums,
+      ratios: this.ratios(group, clock),
+      share: this.share(group),
       throughput_bps: sums.bytes === undefined ? null : perSecond(sums.bytes * 8),
       duration: this.duration ? durationFigures(group.durations, clock) : null,
     };
@@ -205,6 +265,20 @@ class Grouping {
 
 function fieldValue(block: RecordBlock, field: BoundField, row: number): number {
   return ((block.columns[field.column][row] >>> field.shift) & field.mask) >>> 0;
+}
+
+function summand(block: RecordBlock, field: BoundField, row: number): number {
+  let value = fieldValue(block, field, row);
+  if (field.high >= 0) value += (block.columns[field.high][row] >>> 0) * 2 ** 32;
+  return field.times < 0 ? value : value * (block.columns[field.times][row] >>> 0);
+}
+
+function sumName(field: Field): string {
+  return field.isTime === true ? `${field.name}_ps` : field.name;
+}
+
+function inUnits(field: Field, sum: number, clock: Clock): number {
+  return field.isTime === true ? clock.ps(sum) : sum;
 }
 
 export function durationFigures(durations: Histogram, clock: Clock): DurationFigures {
@@ -220,62 +294,4 @@ export function durationFigures(durations: Histogram, clock: Clock): DurationFig
     p999_ps: at(999),
     max_ps: clock.ps(durations.max),
   };
-}
-
-/** Text of an analysis: what the trace holds, then one table per recipe. */
-export function renderAnalysis(analysis: TraceAnalysis): string {
-  const { trace } = analysis;
-  const span = formatDuration(analysis.span_ps, 4);
-  const parts = [
-    `${analysis.program}, seed ${analysis.seed}: ${trace.rows} records over ${span}`,
-    ...(trace.reason === null ? [] : [`not complete: ${trace.reason}`]),
-    renderKinds(trace),
-  ];
-  for (const table of analysis.tables) {
-    if (table.groups.length > 0) parts.push(`${table.title}\n${renderGroups(table)}`);
-  }
-  return parts.join('\n\n');
-}
-
-function renderKinds(trace: TraceSummary): string {
-  const right = ['rows', 'bytes', 'bytes/row'];
-  const columns: TableColumn[] = [
-    { title: 'record', align: 'left' },
-    ...right.map((title): TableColumn => ({ title, align: 'right' })),
-  ];
-  const line = (name: string, rows: number, bytes: number, perRow: number): string[] => [
-    name,
-    String(rows),
-    String(bytes),
-    perRow.toFixed(2),
-  ];
-  const kinds = trace.kinds.map((kind) => line(kind.name, kind.rows, kind.bytes, kind.bytesPerRow));
-  return renderTable(columns, [...kinds, line('file', trace.rows, trace.bytes, trace.bytesPerRow)]);
-}
-
-function renderGroups(table: GroupTable): string {
-  const sample = table.groups[0];
-  const right = (titles: readonly string[]): TableColumn[] =>
-    titles.map((title) => ({ title, align: 'right' }));
-  const columns: TableColumn[] = [
-    ...Object.keys(sample.key).map((title): TableColumn => ({ title, align: 'left' })),
-    ...right(['count', 'per s']),
-    ...right(Object.keys(sample.sums)),
-    ...right(sample.throughput_bps === null ? [] : ['Gb/s']),
-    ...right(sample.duration === null ? [] : ['mean', 'p50', 'p99', 'p99.9', 'max']),
-  ];
-  const rows = table.groups.map(({ key, count, rate_per_s, sums, throughput_bps, duration }) => [
-    ...Object.values(key).map(String),
-    String(count),
-    String(rate_per_s),
-    ...Object.values(sums).map(String),
-    ...(throughput_bps === null ? [] : [(throughput_bps / 1e9).toFixed(3)]),
-    ...(duration === null ? [] : times(duration)),
-  ]);
-  return renderTable(columns, rows);
-}
-
-function times(figures: DurationFigures): string[] {
-  const { mean_ps, p50_ps, p99_ps, p999_ps, max_ps } = figures;
-  return [mean_ps, p50_ps, p99_ps, p999_ps, max_ps].map((ps) => formatDuration(ps, 4));
 }

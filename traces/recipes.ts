@@ -21,23 +21,49 @@ export interface Field {
   readonly mask?: number;
   /** Names of the values 0, 1, ... */
   readonly labels?: readonly string[];
+  /** Of a sum: column with the bits above 32, and column that each row is multiplied by. */
+  readonly high?: string;
+  readonly times?: string;
+  /** Of a sum: a number of cycles; reported as time, its name with `_ps`. */
+  readonly isTime?: boolean;
+}
+
+/** One sum of a group by others of it, by their names. */
+export interface Ratio {
+  readonly name: string;
+  readonly part: string;
+  readonly whole: readonly string[];
+}
+
+/** Takes only rows whose bits are all zero, or only the others. */
+export interface Condition {
+  readonly column: string;
+  readonly mask: number;
+  readonly isZero: boolean;
 }
 
 export interface Recipe {
   readonly name: string;
   readonly title: string;
   readonly kind: string;
+  readonly where?: Condition;
   /** Rows with the same values here form a group; no field: one group. 53 bits in all. */
   readonly by: readonly Field[];
   /** A number of cycles, reported as a distribution of time. */
   readonly duration?: Field;
   /** Summed over each group; those named `bytes` also give a throughput. */
   readonly sums?: readonly Field[];
+  /** Rows are themselves sums of many things: how many rows there are says nothing. */
+  readonly isSummary?: boolean;
+  readonly ratios?: readonly Ratio[];
+  /** The sum of which each group's share of the whole table is told. */
+  readonly share?: string;
 }
 
 const device: Field = { name: 'device', column: 'device', mask: 0xffff };
 const latency: Field = { name: 'latency', column: 'latency' };
 const cycles: Field = { name: 'time', column: 'cycles' };
+const time: Field = { name: 'time', column: 'cycles', high: 'cycles_hi', isTime: true };
 const bytes: Field = { name: 'bytes', column: 'extent', shift: EXTENT_SHIFT };
 const access: Field = {
   name: 'access',
@@ -86,6 +112,70 @@ export const RECIPES: readonly Recipe[] = [
     sums: [bytes],
   },
   {
+    name: 'waits',
+    title: 'Where the time of DMAs went',
+    kind: 'wait',
+    by: [{ name: 'reason', column: 'reason', mask: 0xff }],
+    isSummary: true,
+    sums: [time],
+    share: 'time',
+  },
+  {
+    name: 'waits_by_device',
+    title: 'Where the time of each device went',
+    kind: 'wait',
+    by: [device, { name: 'reason', column: 'reason', mask: 0xff }],
+    isSummary: true,
+    sums: [time],
+    share: 'time',
+  },
+  {
+    name: 'walks',
+    title: 'Page walks',
+    kind: 'walk_total',
+    where: { column: 'kind', mask: 0xf, isZero: true },
+    by: [],
+    isSummary: true,
+    sums: [{ name: 'walks', column: 'count' }, time],
+    ratios: [{ name: 'mean', part: 'time', whole: ['walks'] }],
+  },
+  {
+    name: 'references',
+    title: 'Memory references of walks by stage and level',
+    kind: 'walk_total',
+    where: { column: 'kind', mask: 0xf, isZero: false },
+    by: [
+      { name: 'stage', column: 'kind', mask: 0xf, labels: ['', 'stage1', 'stage2', 'redirect'] },
+      { name: 'level', column: 'kind', shift: 4, mask: 0xf },
+    ],
+    isSummary: true,
+    sums: [{ name: 'read', column: 'count' }, { name: 'saved', column: 'saved' }, time],
+    ratios: [
+      { name: 'hit_rate', part: 'saved', whole: ['read', 'saved'] },
+      { name: 'mean', part: 'time', whole: ['read'] },
+    ],
+  },
+  {
+    name: 'invalidations',
+    title: 'Unmaps, from the cleared entry to the acknowledged invalidation',
+    kind: 'invalidation',
+    by: [{ name: 'state', column: 'open', mask: 1, labels: ['acknowledged', 'open at the end'] }],
+    duration: cycles,
+    sums: [
+      { name: 'pages', column: 'pages' },
+      { name: 'page_time', column: 'cycles', times: 'pages', isTime: true },
+    ],
+  },
+  {
+    name: 'exposed_uses',
+    title: 'Uses of translations that software had unmapped',
+    kind: 'exposed_use',
+    by: [
+      { name: 'domain', column: 'domain', mask: 0xfff },
+      { name: 'finding', column: 'violation', mask: 1, labels: ['exposed', 'violation'] },
+    ],
+  },
+  {
     name: 'walk_by_outcome',
     title: 'Page walks by outcome',
     kind: 'walk',
@@ -126,8 +216,8 @@ export const RECIPES: readonly Recipe[] = [
   },
   {
     name: 'faults',
-    title: 'Faults by device and code',
+    title: 'Faults by device and cause',
     kind: 'fault',
-    by: [device, { name: 'code', column: 'code', mask: 0xffff }],
+    by: [device, { name: 'cause', column: 'code', mask: 0xffff }],
   },
 ];

@@ -65,6 +65,10 @@ export function buildShard(
     partition.emitBlob(bytes.slice()),
   );
   const shard = new WalkShard(partition, { walker, caches, memory: view, timing, probe }, config);
+  // Few rows otherwise: a chunk would not fill before the end, and a trace that is cut have none.
+  if (config.traceLevel === 'requests' && shard.totals !== null) {
+    shard.totals.onTold = () => probe.flush();
+  }
   if (config.warmupCycle > 0) {
     const onWarm = partition.events.register(PHASE_OBSERVE, 'warm', () => {
       shard.resetStatistics();

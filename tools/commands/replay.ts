@@ -3,10 +3,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { WAIT_REASONS } from '../../hw/pcie/transactions.ts';
 import { loadScenario } from '../../scenarios/loader.ts';
+import { faultName } from '../../scenarios/machine/iommu.ts';
 import type { ResolvedScenario } from '../../scenarios/schema/resolved.ts';
 import { InputError, MismatchError } from '../../sim/errors.ts';
-import { analyzeTrace, renderAnalysis } from '../../traces/analyze.ts';
+import { renderAnalysis } from '../../traces/analysis-text.ts';
+import { analyzeTrace } from '../../traces/analyze.ts';
 import type { TraceRow } from '../../traces/chunk.ts';
 import type { Comparison } from '../../traces/compare.ts';
 import type { TraceHeader } from '../../traces/format/message.ts';
@@ -45,6 +48,9 @@ Examples:
   $ iommusim analyze out/quickstart/trace.msgpack --json
 
 What can be told depends on the level at which the trace was recorded (run --trace-level).`;
+
+/** Fault codes of all architectures are below. */
+const FAULT_CODES = 512;
 
 interface ReplayFlags extends ScenarioOptions {
   readonly with?: string;
@@ -94,11 +100,20 @@ function deviceNames(header: TraceHeader): string[] {
   return (devices ?? []).map(({ name }) => name);
 }
 
+/** Names for numbers in records, by field of the recipes. */
+function labelsOf(header: TraceHeader): Readonly<Record<string, readonly string[]>> {
+  const { iommu } = header.scenario as Partial<ResolvedScenario>;
+  const causes = Array.from({ length: FAULT_CODES }, (_, code) =>
+    iommu === undefined ? `${code}` : `${code} ${faultName(iommu.arch, code)}`,
+  );
+  return { device: deviceNames(header), reason: WAIT_REASONS, cause: causes };
+}
+
 function analyze(path: string, flags: { readonly json?: boolean }, io: Io): void {
   const reader = openTrace(path, io);
   try {
     const analysis = analyzeTrace(reader, {
-      labels: { device: deviceNames(reader.header) },
+      labels: labelsOf(reader.header),
       onDamage: (damage) => io.err(`warning: ${damage.message}\n`),
     });
     const text = flags.json === true ? JSON.stringify(analysis, null, 2) : renderAnalysis(analysis);

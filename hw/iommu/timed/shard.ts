@@ -10,7 +10,6 @@ import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
 import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
 import type { MemoryTiming } from '../../memory/timing.ts';
-import { TABLE_READ } from '../../memory/timing.ts';
 import { OP_INVALIDATE_TRANSLATIONS, Operation } from '../architecture.ts';
 import type { WalkCaches } from '../caches/walk-caches.ts';
 import { WALK_CONTEXT_WORDS } from '../walk/context.ts';
@@ -70,7 +69,7 @@ export class WalkShard {
   private readonly onUpdate: number;
   private readonly walkChannel: Channel | null;
   private readonly referenceChannel: Channel | null;
-  private readonly totals: WalkTotals | null;
+  readonly totals: WalkTotals | null;
 
   private readonly walks: Walk[] = [];
   /** Per slot: miss id, device, arrival and start cycle, cycle of the running reference. */
@@ -223,14 +222,12 @@ export class WalkShard {
         walk.readBytes,
       );
       if (status === MEM_OK) {
-        const at = this.timing.completeAt(
+        const at = this.timing.tableReadAt(
           now,
           walk.readHi,
           walk.readLo,
           walk.readOffset,
           walk.readBytes,
-          false,
-          TABLE_READ,
         );
         this.asked[slot] = now;
         this.events.at(at, this.onRead, slot, 0);

@@ -36,6 +36,8 @@ interface Sums {
 }
 
 export class WalkTotals {
+  /** Called when a batch has been told: a good moment to hand the rows over. */
+  onTold: (() => void) | null = null;
   private readonly channel: Channel;
   private readonly caches: WalkCaches | null;
   private readonly sums: Sums;
@@ -64,7 +66,9 @@ export class WalkTotals {
   /** A walk has been added to the sums. */
   count(now: number): void {
     this.last = now;
-    if (++this.pending === WALKS_PER_BATCH) this.tell();
+    if (++this.pending < WALKS_PER_BATCH) return;
+    this.tell();
+    this.onTold?.();
   }
 
   /** The shard's sums begin anew at zero. */
