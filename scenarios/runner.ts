@@ -16,20 +16,20 @@ import {
 } from '../hw/iommu/timed/records.ts';
 import { WALK_TOTAL_RECORD } from '../hw/iommu/timed/walk-totals.ts';
 import { PhysicalMemory } from '../hw/memory/physical-memory.ts';
-import { memoryTimingConfig } from '../hw/memory/spec.ts';
 import { StoreExchange, StoreLog } from '../hw/memory/store-log.ts';
 import { InternalError } from '../sim/errors.ts';
 import { Engine } from '../sim/parallel/engine.ts';
-import type { PartitionSource, RunResult } from '../sim/parallel/options.ts';
+import type { RunResult } from '../sim/parallel/options.ts';
 import { Clock } from '../sim/time/clock.ts';
 import { ChunkProbe } from '../traces/probe.ts';
 import type { DmaStream } from '../traces/stream.ts';
 import { TraceWriter } from '../traces/writer.ts';
 import * as collect from './collect.ts';
 import { evaluate } from './expect.ts';
-import { transitCycles, walkCacheGeometries } from './machine/iommu.ts';
+import { transitCycles } from './machine/iommu.ts';
 import { Machine } from './machine/machine.ts';
-import type { ShardConfig, ShardReport, SharedState } from './machine/shard.ts';
+import type { ShardReport, SharedState } from './machine/shard.ts';
+import { shardSources } from './machine/shard-sources.ts';
 import { splitStream } from './machine/what-if.ts';
 import { openRecording, type RecordingSource, withRequesters } from './recording/source.ts';
 import type { RunOptions, RunOutcome } from './run-api.ts';
@@ -51,7 +51,6 @@ export const RECORD_KINDS = [
 ] as const;
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-const SHARD_MODULE = new URL(`./machine/shard${EXTENSION}`, import.meta.url).href;
 const HOST_CLOCK = {
   module: new URL(`./host-clock${EXTENSION}`, import.meta.url).href,
   export: 'hostNanoseconds',
@@ -98,7 +97,7 @@ class Run {
         return { finish: () => this.finishMain(), dump: () => machine.dump() };
       },
       mainWeight: MAIN_WEIGHT,
-      others: this.shardSources(level),
+      others: shardSources(scenario, this.clock, level),
       shared,
       hooks: [new StoreExchange(memory, storeLogs)],
       onBlob: (partition, bytes) => this.writer?.append(partition, bytes),
@@ -152,28 +151,6 @@ class Run {
       partitions: ['fabric', ...shards],
       kinds: [...RECORD_KINDS],
     });
-  }
-
-  private shardSources(level: ShardConfig['traceLevel']): PartitionSource[] {
-    const { scenario, clock } = this;
-    const { iommu } = scenario;
-    const { walkers } = iommu;
-    const config: ShardConfig = {
-      arch: iommu.arch,
-      addressBits: iommu.arch === 'riscv' ? iommu.riscv.address_bits : iommu.vtd.host_address_bits,
-      slots: walkers.slots,
-      transitCycles: transitCycles(iommu, clock),
-      updateCycles: clock.nearest(walkers.update),
-      warmupCycle: clock.ceil(scenario.run.warmup),
-      caches: walkCacheGeometries(iommu),
-      timing: memoryTimingConfig(scenario.memory, clock, 1 + walkers.shards),
-      traceLevel: level,
-    };
-    return Array.from({ length: walkers.shards }, () => ({
-      module: SHARD_MODULE,
-      export: 'buildShard',
-      config,
-    }));
   }
 
   private finishMain(): Record<string, unknown> {
