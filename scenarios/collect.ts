@@ -298,6 +298,7 @@ export function recordingFigures({ recording, scenario }: Machine): RecordingFig
   return {
     folder: scenario.recording.folder,
     events: recording.events,
+    not_played: recording.open + recording.order.unknown_domains,
     ...recording.statistics,
     translations: recording.translations,
     mismatches: recording.mismatches,

@@ -171,6 +171,8 @@ export interface RecordingFigures {
   readonly folder: string;
   /** Events of the recording that were considered; those played are counted by kind. */
   readonly events: number;
+  /** Attaches, maps, unmaps, accesses and commands among them that were not played. */
+  readonly not_played: number;
   readonly attaches: number;
   readonly maps: number;
   readonly unmaps: number;

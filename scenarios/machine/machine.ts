@@ -4,9 +4,11 @@
  */
 import { DmaAccounting } from '../../hw/dma/accounting.ts';
 import type { DmaColumns } from '../../hw/dma/recorded.ts';
+import type { Domain } from '../../hw/host/drivers/driver.ts';
 import type { MappingObserver } from '../../hw/host/observer.ts';
 import { InvalidationRecorder, recordFindings } from '../../hw/host/safety-records.ts';
 import { AddressLimit } from '../../hw/iommu/address-limit.ts';
+import type { Operation } from '../../hw/iommu/architecture.ts';
 import { ContextCache } from '../../hw/iommu/caches/context-cache.ts';
 import type { Iotlb } from '../../hw/iommu/caches/iotlb.ts';
 import { DataAccess } from '../../hw/iommu/timed/data-access.ts';
@@ -125,22 +127,7 @@ export class Machine {
     recordFindings(probe, this.software.safety);
     const direct = new DirectPath(events, this.txns, data);
     const rootComplex: TransactionPort = iommu.enabled ? this.iommu.frontEnd : direct;
-    this.recording =
-      extras.recording === undefined
-        ? null
-        : new Recording(
-            {
-              scenario,
-              clock,
-              events,
-              software: this.software,
-              decode: (words, operation) => this.iommu.unit.commands.decode(words, operation),
-              attached: (device, domain) => {
-                domainOf[device] = domain.index;
-              },
-            },
-            extras.recording,
-          );
+    this.recording = this.createRecording(extras.recording, domainOf);
     this.devices = this.createDevices(
       rootComplex,
       data,
@@ -148,6 +135,26 @@ export class Machine {
       domainOf,
       extras.replayed ?? null,
     );
+  }
+
+  /** @param domainOf domain of each device, kept up as the recording attaches them */
+  private createRecording(
+    source: RecordingSource | undefined,
+    domainOf: Int32Array,
+  ): Recording | null {
+    if (source === undefined) return null;
+    const { commands } = this.iommu.unit;
+    const around = {
+      scenario: this.scenario,
+      clock: this.clock,
+      events: this.partition.events,
+      software: this.software,
+      decode: (words: Int32Array, operation: Operation) => commands.decode(words, operation),
+      attached: (device: number, domain: Domain) => {
+        domainOf[device] = domain.index;
+      },
+    };
+    return new Recording(around, source);
   }
 
   private createDevices(
@@ -231,6 +238,8 @@ export class Machine {
     this.accounting.reset();
     this.timing.resetStatistics();
     this.iommu.resetFigures();
+    this.software.resetFigures();
+    for (const device of this.devices) device.resetFigures?.();
   }
 }
 

@@ -117,7 +117,7 @@ function unknownDomains(events: CaptureEvents, rows: number): number {
   return unknown;
 }
 
-/** Moves places of an order before earlier places; those moved before one place keep their order. */
+/** Moves places before earlier ones; those that move before the same place keep their order. */
 function applyMoves(order: Int32Array, moves: ReadonlyMap<number, number>): Int32Array {
   const arrivals = new Map<number, number[]>();
   for (const from of [...moves.keys()].sort((a, b) => a - b)) {

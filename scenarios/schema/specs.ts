@@ -49,8 +49,11 @@ export type RecordingSpec = {
 export const recordingSpec: RecordingSpec = {
   folder: text('', 'Capture folder to play, relative to the file that names it; empty = none.'),
   max_events: count(0, 'Events of the recording to play; 0 = all.'),
-  outstanding: count(32, 'Most recorded DMAs in flight.', { min: 1, max: 65_536 }),
-  keep_gaps: flag(false, 'Keep the recorded time between DMAs; false: as soon as there is room.'),
+  outstanding: count(32, 'Most recorded DMAs of a device in flight.', { min: 1, max: 65_536 }),
+  keep_gaps: flag(
+    false,
+    'Keep the recorded time between DMAs of a device; false: as soon as there is room.',
+  ),
 };
 
 /** A device whose DMAs come from the recording. */

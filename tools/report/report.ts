@@ -4,6 +4,7 @@ import { figureText } from '../../scenarios/expect.ts';
 import { dmaSections } from './dma.ts';
 import { iommuSections } from './iommu.ts';
 import type { Palette, ReportStats } from './model.ts';
+import { recordingSections } from './recording.ts';
 import { systemSections } from './system.ts';
 import { left, right, tableLines } from './table.ts';
 import { count, share, time } from './text.ts';
@@ -18,6 +19,7 @@ const END_WORDS: Readonly<Record<string, string>> = {
 export function renderReport(stats: ReportStats, palette: Palette, description = ''): string {
   const lines = headLines(stats, palette, description);
   const sections = [
+    ...recordingSections(stats, palette),
     ...dmaSections(stats, palette),
     ...iommuSections(stats, palette),
     ...systemSections(stats, palette),

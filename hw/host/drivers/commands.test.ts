@@ -8,8 +8,8 @@ import {
   encodeInvalVma,
   restrictToPage,
 } from './riscv-commands.ts';
-import { coveringOrder } from './vtd.ts';
 import {
+  coveringOrder,
   encodeContextInvalidate,
   encodeIotlbInvalidate,
   encodePageInvalidate,

@@ -81,3 +81,23 @@ export function drainBits(capabilities: bigint): number {
   const reads = (capabilities >> 55n) & 1n ? IOTLB_DRAIN_READS : 0;
   return writes | reads;
 }
+
+/** Levels above the last that may hold leaves, by CAP.SLLPS (bits 37:34: 2 MiB, 1 GiB). */
+export function leafLevels(capabilities: bigint): number {
+  const sizes = Number((capabilities >> 34n) & 0xfn);
+  return (sizes & 1) === 0 ? 0 : (sizes & 2) === 0 ? 1 : 2;
+}
+
+/** Levels of the widest tables, by CAP.SAGAW (bits 12:8: bit 1 is 3 levels). */
+export function widestLevels(capabilities: bigint): number {
+  const sagaw = Number((capabilities >> 8n) & 0x1fn);
+  return 31 - Math.clz32(sagaw) + 2;
+}
+
+/** log2 of the aligned block of pages that covers a range (calculate_psi_aligned_address). */
+export function coveringOrder(page: number, pages: number): number {
+  let order = 0;
+  const last = page + pages - 1;
+  while (Math.floor(page / 2 ** order) !== Math.floor(last / 2 ** order)) order++;
+  return order;
+}

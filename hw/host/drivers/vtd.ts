@@ -13,6 +13,7 @@ import type { Domain, DomainOptions, DriverPorts, IommuDriver, PageRange } from 
 import { NO_TOKEN } from './driver.ts';
 import { CommandRing } from './ring.ts';
 import {
+  coveringOrder,
   drainBits,
   encodeContextInvalidate,
   encodeIotlbInvalidate,
@@ -21,6 +22,8 @@ import {
   GRANULARITY_DOMAIN,
   GRANULARITY_GLOBAL,
   GRANULARITY_SELECTIVE,
+  leafLevels,
+  widestLevels,
 } from './vtd-commands.ts';
 
 // Register offsets (VT-d specification, "Register Descriptions").
@@ -146,11 +149,11 @@ export class VtdDriver implements IommuDriver {
       throw new SimError('driver', `VT-d legacy mode has second-stage domains only, not ${kind}`);
     }
     const guest = options.guest ?? null;
-    const leafLevels = Math.min(this.leafLevels(), options.tables?.maxLeafLevel ?? 9);
-    const guestLevel = guest === null ? leafLevels : Math.floor(guest.pageOrder / 9);
+    const highest = Math.min(leafLevels(this.capabilities), options.tables?.maxLeafLevel ?? 9);
+    const guestLevel = guest === null ? highest : Math.floor(guest.pageOrder / 9);
     const tables = new PageTables(format, ports.memory, ports.frames, {
       ...options.tables,
-      maxLeafLevel: Math.min(leafLevels, guestLevel),
+      maxLeafLevel: Math.min(highest, guestLevel),
       flags: VTD_SUPERPAGE_2M | VTD_SUPERPAGE_1G,
     });
     if (guest !== null) {
@@ -170,7 +173,7 @@ export class VtdDriver implements IommuDriver {
     if (replaced) this.detach(table, offset, deviceId);
     const domainId = BigInt(domain.tag2) << CONTEXT_DOMAIN_SHIFT;
     const tables = domain.tables;
-    const levels = tables === null ? this.widestLevels() : tables.format.levels;
+    const levels = tables === null ? widestLevels(this.capabilities) : tables.format.levels;
     writeDoubleword(memory, table, offset + 8, domainId | BigInt(levels - 2));
     const low =
       tables === null
@@ -352,18 +355,6 @@ export class VtdDriver implements IommuDriver {
     }
   }
 
-  /** Levels above the last that may hold leaves, by CAP.SLLPS (bits 37:34: 2 MiB, 1 GiB). */
-  private leafLevels(): number {
-    const sizes = Number((this.capabilities >> 34n) & 0xfn);
-    return (sizes & 1) === 0 ? 0 : (sizes & 2) === 0 ? 1 : 2;
-  }
-
-  /** Levels of the widest tables, by CAP.SAGAW (bits 12:8: bit 1 is 3 levels). */
-  private widestLevels(): number {
-    const sagaw = Number((this.capabilities >> 8n) & 0x1fn);
-    return 31 - Math.clz32(sagaw) + 2;
-  }
-
   private needRoom(commands: number): void {
     if (this.needRing().free < commands) this.reclaim();
     if (this.needRing().free < commands) {
@@ -394,14 +385,6 @@ export class VtdDriver implements IommuDriver {
   private write(register: number, size: number, value: bigint): void {
     this.ports.registers.write(register, size, value);
   }
-}
-
-/** log2 of the aligned block of pages that covers a range (calculate_psi_aligned_address). */
-export function coveringOrder(page: number, pages: number): number {
-  let order = 0;
-  const last = page + pages - 1;
-  while (Math.floor(page / 2 ** order) !== Math.floor(last / 2 ** order)) order++;
-  return order;
 }
 
 function needTables(domain: Domain): PageTables {
