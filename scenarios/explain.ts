@@ -17,7 +17,7 @@ import {
 import { PhysicalMemory } from '../hw/memory/physical-memory.ts';
 import { memoryTimingConfig } from '../hw/memory/spec.ts';
 import { StoreLog } from '../hw/memory/store-log.ts';
-import { MemoryTiming, TABLE_READ } from '../hw/memory/timing.ts';
+import { MemoryTiming } from '../hw/memory/timing.ts';
 import { InputError } from '../sim/errors.ts';
 import { allocateMailbox } from '../sim/parallel/mailbox.ts';
 import { Partition } from '../sim/parallel/partition.ts';
@@ -175,7 +175,7 @@ function timed(
     else if (step.saved === null) {
       const { hi, lo, offset, bytes } = step.read;
       const timing = i <= lastContext ? frontEnd : shard;
-      now = timing.completeAt(now, hi, lo, offset, bytes, false, TABLE_READ);
+      now = timing.tableReadAt(now, hi, lo, offset, bytes);
     }
     return referenceOf(step, clock.ps(now - began));
   });

@@ -14,35 +14,19 @@ export interface CacheGeometry {
   readonly lineBytes: number;
 }
 
-/** Highest use number, and by how much all are lowered when it is reached. */
-const USES_MAX = 0x7fffffff;
-const AGE_STEP = 2 ** 30;
-/** In a high tag: the line differs from memory. */
-const DIRTY = 0x40000000;
-
 export class LineCache {
   evictions = 0;
-  /** Whether the line that the last `fill` replaced was dirty. */
-  victimDirty = false;
   private readonly sets: number;
-  private readonly ways: number;
+  private readonly setWords: number;
   private readonly lineShift: number;
   private readonly setShift: number;
   /** Mask of the set number, 0 when the number of sets is no power of two. */
   private readonly setMask: number;
-  /**
-   * A set is `ways` words of low tags, `ways` words of use (the higher, the later), and `ways`
-   * words of high tags. Low tags stand together because they decide nearly every comparison.
-   */
+  /** A set is its tags, a low and a high word each, in the order of their last use. */
   private readonly words: Int32Array;
-  private uses = 0;
 
   constructor(geometry: CacheGeometry) {
     const { sets, ways, lineBytes } = geometry;
-    const lineShift = Math.log2(lineBytes);
-    if (!Number.isInteger(lineShift) || lineShift < 6 || lineShift > PAGE_SHIFT) {
-      throw new InputError('cache', `cache line of ${lineBytes} bytes: expected 64, 128, ... 4096`);
-    }
     if (!Number.isSafeInteger(sets) || sets < 1 || !Number.isSafeInteger(ways) || ways < 1) {
       throw new InputError(
         'cache',
@@ -50,91 +34,66 @@ export class LineCache {
       );
     }
     this.sets = sets;
-    this.ways = ways;
-    this.lineShift = lineShift;
+    this.setWords = 2 * ways;
+    this.lineShift = lineShiftOf(lineBytes);
     this.setShift = 31 - Math.clz32(sets);
     this.setMask = sets === 1 << this.setShift ? sets - 1 : 0;
-    this.words = new Int32Array(sets * ways * 3);
+    this.words = new Int32Array(sets * ways * 2);
   }
 
-  /** Index of the set that may hold the line at the address. */
+  /** Number of the set that may hold the line at the address. */
   setOf(hi: number, lo: number, offset: number): number {
     const line = (lo << 6) | (offset >> this.lineShift);
     const folded = (line + (line >>> this.setShift) + Math.imul(hi, 0x9e3779b1)) | 0;
     const mask = this.setMask;
-    return (mask !== 0 ? folded & mask : (folded >>> 1) % this.sets) * this.ways * 3;
+    return mask !== 0 ? folded & mask : (folded >>> 1) % this.sets;
   }
 
-  /** Entry that holds the line, or -1; `set` from `setOf`. */
-  find(set: number, hi: number, lo: number, offset: number): number {
+  /** Looks a line up and makes it the most recently used; says whether it was there. */
+  find(hi: number, lo: number, offset: number): boolean {
     const line = offset >> this.lineShift;
     const high = tagHigh(hi, line);
     const low = tagLow(lo, line);
     const words = this.words;
-    const ways = this.ways;
-    const end = set + ways;
-    for (let entry = set; entry < end; entry++) {
-      if (words[entry] === low && (words[entry + 2 * ways] & ~DIRTY) === high) return entry;
+    const set = this.setOf(hi, lo, offset) * this.setWords;
+    if (words[set] === low && words[set + 1] === high) return true;
+    const end = set + this.setWords;
+    for (let entry = set + 2; entry < end; entry += 2) {
+      if (words[entry] !== low || words[entry + 1] !== high) continue;
+      this.putFirst(set, entry, low, high);
+      return true;
     }
-    return -1;
+    return false;
   }
 
-  /** Makes an entry the most recently used of its set. */
-  use(entry: number): void {
-    if (this.uses === USES_MAX) this.age();
-    this.words[entry + this.ways] = ++this.uses;
-  }
-
-  /** Uses an entry for a write: it differs from memory from now on. */
-  useDirty(entry: number): void {
-    this.use(entry);
-    this.words[entry + 2 * this.ways] |= DIRTY;
-  }
-
-  /**
-   * Puts the line in place of the least recently used of the first `fillWays` ways and returns its
-   * entry. `victimDirty` says whether what was there has to be written to memory.
-   */
-  fill(set: number, hi: number, lo: number, offset: number, fillWays: number): number {
-    const words = this.words;
-    const ways = this.ways;
-    const end = set + ways + fillWays;
-    let victim = set + ways;
-    let oldest = words[victim];
-    for (let at = victim + 1; at < end; at++) {
-      const used = words[at];
-      if (used < oldest) {
-        oldest = used;
-        victim = at;
-      }
-    }
-    const entry = victim - ways;
-    const high = words[victim + ways];
-    if (high !== 0) this.evictions++;
-    this.victimDirty = (high & DIRTY) !== 0;
+  /** Puts a line that is not there in place of the least recently used of its set. */
+  fill(hi: number, lo: number, offset: number): void {
     const line = offset >> this.lineShift;
-    words[entry] = tagLow(lo, line);
-    words[victim + ways] = tagHigh(hi, line);
-    return entry;
+    const set = this.setOf(hi, lo, offset) * this.setWords;
+    const last = set + this.setWords - 2;
+    if (this.words[last + 1] !== 0) this.evictions++;
+    this.putFirst(set, last, tagLow(lo, line), tagHigh(hi, line));
   }
 
-  /** Forgets an entry without writing it back. */
-  drop(entry: number): void {
-    this.words[entry] = 0;
-    this.words[entry + this.ways] = 0;
-    this.words[entry + 2 * this.ways] = 0;
-  }
-
-  /** Makes room for further use numbers; lines not used for 2^30 accesses become equally old. */
-  private age(): void {
-    const { words, ways } = this;
-    for (let set = 0; set < words.length; set += 3 * ways) {
-      for (let at = set + ways; at < set + 2 * ways; at++) {
-        if (words[at] !== 0) words[at] = Math.max(1, words[at] - AGE_STEP);
-      }
+  /** Moves the entries used after `entry` back by one and puts a tag before them. */
+  private putFirst(set: number, entry: number, low: number, high: number): void {
+    const words = this.words;
+    for (let at = entry; at > set; at -= 2) {
+      words[at] = words[at - 2];
+      words[at + 1] = words[at - 1];
     }
-    this.uses -= AGE_STEP;
+    words[set] = low;
+    words[set + 1] = high;
   }
+}
+
+/** log2 of a line, which lies within a page. */
+export function lineShiftOf(lineBytes: number): number {
+  const shift = Math.log2(lineBytes);
+  if (!Number.isInteger(shift) || shift < 6 || shift > PAGE_SHIFT) {
+    throw new InputError('cache', `cache line of ${lineBytes} bytes: expected 64, 128, ... 4096`);
+  }
+  return shift;
 }
 
 /** Never 0, which marks an empty entry. */

@@ -20,6 +20,9 @@ export interface Clock {
 }
 
 export class MemoryView implements MemoryPort {
+  /** What `readEntry` read. */
+  low = 0;
+  high = 0;
   private readonly memory: PhysicalMemory;
   private readonly log: StoreLog;
   private readonly clock: Clock;
@@ -48,6 +51,20 @@ export class MemoryView implements MemoryPort {
       if (this.overlay[at] === this.log.generation) return this.overlay[at + 3];
     }
     return this.memory.read32(hi, lo, offset);
+  }
+
+  /** Reads the aligned entry of 4 or 8 bytes at the address into `low` and `high`. */
+  readEntry(hi: number, lo: number, offset: number, bytes: number): void {
+    const isWide = bytes > 4;
+    if (this.log.count !== 0) {
+      this.low = this.read32(hi, lo, offset);
+      this.high = isWide ? this.read32(hi, lo, offset + 4) : 0;
+      return;
+    }
+    const { memory } = this;
+    const at = memory.wordOf(hi, lo, offset);
+    this.low = at < 0 ? 0 : memory.words[at];
+    this.high = isWide && at >= 0 ? memory.words[at + 1] : 0;
   }
 
   write32(hi: number, lo: number, offset: number, value: number): void {

@@ -114,6 +114,11 @@ export class PhysicalMemory implements MemoryPort {
     }
   }
 
+  /** Where in `words` the word at an address is, or a negative number when its page has no frame. */
+  wordOf(hi: number, lo: number, offset: number): number {
+    return (this.frameOf(hi, lo) << FRAME_SHIFT) + (offset >> 2);
+  }
+
   checkRead(hi: number, lo: number, offset: number, bytes: number): number {
     return this.guard === null ? MEM_OK : this.guard.read(hi, lo, offset, bytes);
   }
@@ -123,8 +128,8 @@ export class PhysicalMemory implements MemoryPort {
   }
 
   read32(hi: number, lo: number, offset: number): number {
-    const frame = this.frameOf(hi, lo);
-    return frame < 0 ? 0 : this.words[(frame << FRAME_SHIFT) + (offset >> 2)];
+    const at = this.wordOf(hi, lo, offset);
+    return at < 0 ? 0 : this.words[at];
   }
 
   write32(hi: number, lo: number, offset: number, value: number): void {

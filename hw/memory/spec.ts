@@ -31,7 +31,11 @@ export const memorySpec: MemorySpec = {
   llc_latency: duration('20ns', 'Look-up of the last-level cache: the whole latency of a hit.'),
   llc_tables: flag(true, 'Table reads of the IOMMU bring their line into the last-level cache.'),
   ddio: flag(true, 'Writes of devices go to the last-level cache (DDIO), otherwise to DRAM.'),
-  ddio_ways: count(2, 'Ways that writes of devices may take lines in.', { min: 1, max: 64 }),
+  ddio_ways: count(
+    2,
+    'Ways that data of devices and of the host may take; the rest is for tables.',
+    { min: 1, max: 64 },
+  ),
   dram_latency: duration('70ns', 'Latency of DRAM, in addition to the look-up of the cache.'),
   dram_rate: rate('800Gb/s', 'Bandwidth of DRAM.'),
   dram_banks: count(0, 'Banks of DRAM, a power of two; 0 = no bank is ever busy.', {
@@ -55,8 +59,8 @@ export function memoryTimingConfig(
     const message = `last-level cache of ${size} bytes holds no set of ${ways} lines`;
     throw new InputError('memory-spec', message);
   }
-  if (values.ddio_ways > ways) {
-    const message = `ddio_ways ${values.ddio_ways}: the cache has ${ways} ways`;
+  if (values.ddio_ways >= ways) {
+    const message = `ddio_ways ${values.ddio_ways}: the cache has ${ways} ways, one is for tables`;
     throw new InputError('memory-spec', message);
   }
   if (banks !== 0 && (banks & (banks - 1)) !== 0) {
@@ -64,11 +68,12 @@ export function memoryTimingConfig(
   }
   return {
     sets: sets === 0 ? 0 : Math.max(1, Math.floor(sets / slices)),
-    ways,
+    tableWays: ways - values.ddio_ways,
+    dataWays: values.ddio_ways,
     lineBytes,
     cacheCycles: clock.nearest(values.llc_latency),
     tablesAllocate: values.llc_tables,
-    deviceWriteWays: values.ddio ? values.ddio_ways : 0,
+    deviceWritesAllocate: values.ddio,
     dramCycles: clock.nearest(values.dram_latency),
     dramCost: clock.cyclesPerByte(Math.max(1, Math.floor(values.dram_rate / slices))),
     banks,

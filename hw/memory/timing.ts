@@ -3,6 +3,11 @@
  * bandwidth and, if wanted, banks. An access is timed at once, without events: the cycle it
  * completes follows from the state that earlier accesses left behind, in the order of the calls.
  *
+ * The cache is two, divided by ways. Tables of the IOMMU are tracked by line. Data of devices and
+ * of the host has the ways that DDIO may fill and is tracked by page (see data-cache.ts): with
+ * pages used whole that is what tags by line would do, a page used in part takes a page's room.
+ * Neither displaces the other; in hardware tables and host data may take all ways.
+ *
  * Each partition has an instance of its own, a slice with its part of the capacity and bandwidth
  * (`memoryTimingConfig`), as partitions cannot share tags within a window. So what one partition
  * brings into its slice does not warm another's; walk shards keep to address regions, which makes
@@ -13,24 +18,27 @@ import { InternalError, invariant } from '../../sim/errors.ts';
 import { Bandwidth } from '../../sim/resources/bandwidth.ts';
 import type { CyclesPerByte } from '../../sim/time/clock.ts';
 import { PAGE_SIZE } from '../address.ts';
+import { DataCache } from './data-cache.ts';
 import { LineCache } from './line-cache.ts';
 
 /** Who accesses memory: data of a device's DMA, the IOMMU's tables and queues, a host core. */
 export const DEVICE_DATA = 0;
-export const TABLE_READ = 1;
+const TABLE_READ = 1;
 export const HOST_DATA = 2;
 export const MEMORY_SOURCES = ['device', 'table', 'host'] as const;
 
 export interface MemoryTimingConfig {
   /** Sets of the cache; 0 = there is none. */
   readonly sets: number;
-  readonly ways: number;
+  /** Ways of tables, and of data. */
+  readonly tableWays: number;
+  readonly dataWays: number;
   readonly lineBytes: number;
   readonly cacheCycles: number;
-  /** Table accesses bring their lines into the cache. */
+  /** Table reads bring their lines into the cache. */
   readonly tablesAllocate: boolean;
-  /** Ways that device writes may fill; 0 = they go to DRAM (DDIO off). */
-  readonly deviceWriteWays: number;
+  /** Device writes go to the cache (DDIO), otherwise past it to DRAM. */
+  readonly deviceWritesAllocate: boolean;
   /** In addition to `cacheCycles`. */
   readonly dramCycles: number;
   readonly dramCost: CyclesPerByte;
@@ -58,7 +66,8 @@ export class MemoryTiming {
   private readonly config: MemoryTimingConfig;
   private readonly lineBytes: number;
   private readonly cacheCycles: number;
-  private readonly cache: LineCache | null;
+  private readonly tables: LineCache | null;
+  private readonly data: DataCache | null;
   private readonly channel: Bandwidth;
   private readonly bankFree: Float64Array;
   private readonly hits = new Float64Array(MEMORY_SOURCES.length);
@@ -68,25 +77,48 @@ export class MemoryTiming {
   private invalidated = 0;
   private dramReads = 0;
   private dramWrites = 0;
-  /** Of the access being timed: lines taken from DRAM and sent there, and the earliest start. */
-  private fromDram = 0;
-  private toDram = 0;
+  /** Earliest start in DRAM of the access being timed. */
   private start = 0;
 
   constructor(config: MemoryTimingConfig) {
     const isPowerOfTwo = (config.banks & (config.banks - 1)) === 0;
     invariant(isPowerOfTwo, `${config.banks} banks are no power of two`);
+    const { sets, tableWays, dataWays, lineBytes } = config;
     this.config = config;
-    this.lineBytes = config.lineBytes;
+    this.lineBytes = lineBytes;
     this.cacheCycles = config.cacheCycles;
-    this.cache = config.sets === 0 ? null : new LineCache(config);
+    this.tables = sets === 0 ? null : new LineCache({ sets, ways: tableWays, lineBytes });
+    this.data = sets === 0 ? null : new DataCache({ sets, ways: dataWays, lineBytes });
     this.channel = new Bandwidth(config.dramCost);
     this.bankFree = new Float64Array(config.banks);
   }
 
+  /** The cycle at which a read of tables or queues that starts at `now` has its data. */
+  tableReadAt(now: number, hi: number, lo: number, offset: number, bytes: number): number {
+    const { tables, lineBytes } = this;
+    const end = this.endOf(offset, bytes);
+    const looked = now + this.cacheCycles;
+    this.start = looked;
+    this.reads++;
+    let found = 0;
+    let missed = 0;
+    for (let at = offset & -lineBytes; at < end; at += lineBytes) {
+      if (tables?.find(hi, lo, at)) {
+        found++;
+        continue;
+      }
+      if (this.config.tablesAllocate) tables?.fill(hi, lo, at);
+      if (this.bankFree.length > 0) this.awaitBank(lo, at);
+      missed++;
+    }
+    this.hits[TABLE_READ] += found;
+    this.misses[TABLE_READ] += missed;
+    return missed === 0 ? looked : this.readDram(missed);
+  }
+
   /**
-   * The cycle at which an access that starts at `now` completes: data is there, or the write is
-   * visible to all. The access stays within its page.
+   * The cycle at which an access to data that starts at `now` completes: data is there, or the
+   * write is visible to all. The access stays within its page.
    */
   completeAt(
     now: number,
@@ -97,25 +129,17 @@ export class MemoryTiming {
     write: boolean,
     source: number,
   ): number {
-    const end = offset + bytes;
-    if (end > PAGE_SIZE) throw new InternalError('memory-access', 'an access crosses its page');
-    const lineBytes = this.lineBytes;
-    const looked = now + this.cacheCycles;
-    this.fromDram = 0;
-    this.toDram = 0;
-    this.start = looked;
-    if (write) {
-      this.writes++;
-      for (let at = offset & -lineBytes; at < end; at += lineBytes) {
-        this.writeLine(hi, lo, at, at >= offset && at + lineBytes <= end, source);
-      }
-    } else {
+    const end = this.endOf(offset, bytes);
+    this.start = now + this.cacheCycles;
+    if (!write) {
       this.reads++;
-      for (let at = offset & -lineBytes; at < end; at += lineBytes) {
-        this.readLine(hi, lo, at, source);
-      }
+      return this.readData(hi, lo, offset, end, source);
     }
-    return this.fromDram + this.toDram === 0 ? looked : this.passDram(looked, write, source);
+    this.writes++;
+    if (this.data === null || (source === DEVICE_DATA && !this.config.deviceWritesAllocate)) {
+      return this.writePastCache(hi, lo, offset, end, source);
+    }
+    return this.writeData(this.data, hi, lo, offset, end, source);
   }
 
   statistics(): MemoryTimingStatistics {
@@ -124,7 +148,7 @@ export class MemoryTiming {
       writes: this.writes,
       hits: [...this.hits],
       misses: [...this.misses],
-      evictions: this.cache === null ? 0 : this.cache.evictions,
+      evictions: (this.tables?.evictions ?? 0) + (this.data?.evictions ?? 0),
       invalidated: this.invalidated,
       dramReads: this.dramReads,
       dramWrites: this.dramWrites,
@@ -143,68 +167,80 @@ export class MemoryTiming {
     this.dramWrites = 0;
   }
 
-  private readLine(hi: number, lo: number, offset: number, source: number): void {
-    const cache = this.cache;
-    if (cache !== null) {
-      const set = cache.setOf(hi, lo, offset);
-      const entry = cache.find(set, hi, lo, offset);
-      if (entry >= 0) {
-        this.hits[source]++;
-        cache.use(entry);
-        return;
-      }
-      // Reads of devices leave the cache as it is.
-      if (source === HOST_DATA || (source === TABLE_READ && this.config.tablesAllocate)) {
-        cache.use(this.fill(set, hi, lo, offset, this.config.ways));
-      }
-    }
-    this.misses[source]++;
-    this.fromDram++;
-    if (this.bankFree.length > 0) this.awaitBank(lo, offset);
+  private endOf(offset: number, bytes: number): number {
+    const end = offset + bytes;
+    if (end > PAGE_SIZE) throw new InternalError('memory-access', 'an access crosses its page');
+    return end;
   }
 
-  private writeLine(
+  /** Reads of devices leave the cache as it is. */
+  private readData(hi: number, lo: number, offset: number, end: number, source: number): number {
+    const data = this.data;
+    if (data === null) {
+      const lines = this.linesOf(offset, end);
+      this.misses[source] += lines;
+      if (this.bankFree.length > 0) this.awaitBanks(lo, offset, end, -1, -1);
+      return lines === 0 ? this.start : this.readDram(lines);
+    }
+    const looked = this.start;
+    data.read(hi, lo, offset, end, source === HOST_DATA);
+    this.hits[source] += data.hits;
+    if (data.misses === 0) return looked;
+    this.misses[source] += data.misses;
+    if (this.bankFree.length > 0) this.awaitBanks(lo, offset, end, data.missLow, data.missHigh);
+    const completed = this.readDram(data.misses);
+    if (data.writeBacks > 0) this.writeDram(data.writeBacks);
+    return completed;
+  }
+
+  /** The write is done when the cache has taken it; what it displaces or fetches follows behind. */
+  private writeData(
+    data: DataCache,
     hi: number,
     lo: number,
     offset: number,
-    isWhole: boolean,
+    end: number,
     source: number,
-  ): void {
-    const cache = this.cache;
-    const fillWays = source === DEVICE_DATA ? this.config.deviceWriteWays : this.config.ways;
-    if (cache === null) {
-      this.writeToDram(lo, offset, source);
-      return;
-    }
-    const set = cache.setOf(hi, lo, offset);
-    const entry = cache.find(set, hi, lo, offset);
-    if (fillWays === 0) {
-      if (entry >= 0) {
-        this.invalidated++;
-        cache.drop(entry);
-      }
-      this.writeToDram(lo, offset, source);
-    } else if (entry >= 0) {
-      this.hits[source]++;
-      cache.useDirty(entry);
-    } else {
-      this.misses[source]++;
-      if (!isWhole) this.fromDram++;
-      cache.useDirty(this.fill(set, hi, lo, offset, fillWays));
-    }
+  ): number {
+    const looked = this.start;
+    data.write(hi, lo, offset, end);
+    this.hits[source] += data.hits;
+    this.misses[source] += data.misses;
+    if (data.fetched > 0) this.readDram(data.fetched);
+    if (data.writeBacks > 0) this.writeDram(data.writeBacks);
+    return looked;
   }
 
-  private fill(set: number, hi: number, lo: number, offset: number, ways: number): number {
-    const cache = this.cache as LineCache;
-    const entry = cache.fill(set, hi, lo, offset, ways);
-    if (cache.victimDirty) this.toDram++;
-    return entry;
+  /** The write is done when the channel has passed it; the latency of the array is hidden. */
+  private writePastCache(
+    hi: number,
+    lo: number,
+    offset: number,
+    end: number,
+    source: number,
+  ): number {
+    if (this.data !== null) {
+      this.data.drop(hi, lo, offset, end);
+      this.invalidated += this.data.hits;
+    }
+    const lines = this.linesOf(offset, end);
+    this.misses[source] += lines;
+    if (this.bankFree.length > 0) this.awaitBanks(lo, offset, end, -1, -1);
+    return lines === 0 ? this.start : this.writeDram(lines);
   }
 
-  private writeToDram(lo: number, offset: number, source: number): void {
-    this.misses[source]++;
-    this.toDram++;
-    if (this.bankFree.length > 0) this.awaitBank(lo, offset);
+  private linesOf(offset: number, end: number): number {
+    const { lineBytes } = this;
+    return (((end + lineBytes - 1) & -lineBytes) - (offset & -lineBytes)) / lineBytes;
+  }
+
+  /** Awaits the banks of those lines of [offset, end) whose bits in the masks are set. */
+  private awaitBanks(lo: number, offset: number, end: number, low: number, high: number): void {
+    const { lineBytes } = this;
+    for (let at = offset & -lineBytes; at < end; at += lineBytes) {
+      const line = at / lineBytes;
+      if ((((line < 32 ? low : high) >>> (line & 31)) & 1) !== 0) this.awaitBank(lo, at);
+    }
   }
 
   /** The lines of one access go to DRAM together, when the last of their banks is free. */
@@ -217,21 +253,15 @@ export class MemoryTiming {
     this.start = start;
   }
 
-  /**
-   * Passes the lines of an access through the DRAM channel. A read waits for its lines, not for the
-   * lines written back in its favour. A write is done when the cache has taken it (what it
-   * displaces and the rest of a line written in part follow behind), or the channel when it goes
-   * past the cache; the latency of the array is hidden.
-   */
-  private passDram(looked: number, write: boolean, source: number): number {
-    const { fromDram, toDram, lineBytes, channel } = this;
-    this.dramReads += fromDram;
-    this.dramWrites += toDram;
-    const read = fromDram === 0 ? looked : channel.reserve(this.start, fromDram * lineBytes);
-    const written = toDram === 0 ? looked : channel.reserve(this.start, toDram * lineBytes);
-    if (!write) return read + this.config.dramCycles;
-    const pastCache =
-      this.cache === null || (source === DEVICE_DATA && this.config.deviceWriteWays === 0);
-    return pastCache ? written : looked;
+  /** Passes lines from DRAM through its channel; returns when the last one is there. */
+  private readDram(lines: number): number {
+    this.dramReads += lines;
+    return this.channel.reserve(this.start, lines * this.lineBytes) + this.config.dramCycles;
+  }
+
+  /** Passes lines to DRAM through its channel; returns when it has taken the last one. */
+  private writeDram(lines: number): number {
+    this.dramWrites += lines;
+    return this.channel.reserve(this.start, lines * this.lineBytes);
   }
 }

@@ -57,14 +57,16 @@ export function buildShard(
 ): PartitionHandle {
   const memory = PhysicalMemory.attach(shared.memory);
   const log = new StoreLog(shared.logs[partition.id]);
-  const view = new AddressLimit(new MemoryView(memory, log, partition.events), config.addressBits);
+  const view = new MemoryView(memory, log, partition.events);
+  const limited = new AddressLimit(view, config.addressBits);
   const caches = createWalkCaches(config.caches);
   const walker = new Walker({ caches, redirect: redirectOf(config.arch) });
   const timing = new MemoryTiming(config.timing);
   const probe = new ChunkProbe(partition.id, config.traceLevel, (bytes) =>
     partition.emitBlob(bytes.slice()),
   );
-  const shard = new WalkShard(partition, { walker, caches, memory: view, timing, probe }, config);
+  const ports = { walker, caches, memory: limited, view, timing, probe };
+  const shard = new WalkShard(partition, ports, config);
   // Few rows otherwise: a chunk would not fill before the end, and a trace that is cut have none.
   if (config.traceLevel === 'requests' && shard.totals !== null) {
     shard.totals.onTold = () => probe.flush();

@@ -10,7 +10,7 @@ import { Histogram } from '../../../sim/stats/histogram.ts';
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import { PHASE_RETRY, PHASE_UNIT } from '../../../sim/time/event-queue.ts';
 import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
-import { type MemoryTiming, TABLE_READ } from '../../memory/timing.ts';
+import type { MemoryTiming } from '../../memory/timing.ts';
 import {
   type IommuUnit,
   OP_FENCE,
@@ -159,15 +159,7 @@ export class CommandUnit {
     this.statistics.fetches++;
     this.fetched = this.options.fetchBatch - 1;
     this.fetchedAt = now;
-    const at = timing.completeAt(
-      now,
-      queue.hi,
-      queue.lo,
-      queue.offset,
-      queue.bytes,
-      false,
-      TABLE_READ,
-    );
+    const at = timing.tableReadAt(now, queue.hi, queue.lo, queue.offset, queue.bytes);
     this.events.at(at + this.options.executeCycles, this.onExecute, 0, 0);
   }
 

@@ -6,7 +6,7 @@
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
 import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
-import { type MemoryTiming, TABLE_READ } from '../../memory/timing.ts';
+import type { MemoryTiming } from '../../memory/timing.ts';
 import { ACCESS_READ } from '../access.ts';
 import {
   ContextFetch,
@@ -159,7 +159,7 @@ export class ContextUnit {
   private read(index: number, hi: number, lo: number, offset: number, bytes: number): boolean {
     this.readStatus = this.memory.checkRead(hi, lo, offset, bytes);
     if (this.readStatus !== MEM_OK) return false;
-    const at = this.timing.completeAt(this.events.now, hi, lo, offset, bytes, false, TABLE_READ);
+    const at = this.timing.tableReadAt(this.events.now, hi, lo, offset, bytes);
     this.events.at(at, this.onData, index, 0);
     return true;
   }

@@ -8,6 +8,7 @@ import type { Channel, Probe } from '../../../sim/probe.ts';
 import { Histogram } from '../../../sim/stats/histogram.ts';
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
+import type { MemoryView } from '../../memory/memory-view.ts';
 import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
 import type { MemoryTiming } from '../../memory/timing.ts';
 import { OP_INVALIDATE_TRANSLATIONS, Operation } from '../architecture.ts';
@@ -63,6 +64,7 @@ export class WalkShard {
   private readonly walker: Walker;
   private readonly caches: WalkCaches | null;
   private readonly memory: MemoryPort;
+  private readonly view: MemoryView;
   private readonly timing: MemoryTiming;
   private readonly options: ShardOptions;
   private readonly onRead: number;
@@ -103,7 +105,10 @@ export class WalkShard {
     ports: {
       walker: Walker;
       caches: WalkCaches | null;
+      /** Memory as the unit may reach it, which says whether an access is allowed. */
       memory: MemoryPort;
+      /** The same memory, for accesses that were allowed. */
+      view: MemoryView;
       timing: MemoryTiming;
       probe: Probe;
     },
@@ -114,6 +119,7 @@ export class WalkShard {
     this.walker = ports.walker;
     this.caches = ports.caches;
     this.memory = ports.memory;
+    this.view = ports.view;
     this.timing = ports.timing;
     this.options = options;
     const slots = options.slots;
@@ -249,9 +255,10 @@ export class WalkShard {
     const lo = walk.readLo;
     const offset = walk.readOffset;
     this.countReference(slot, walk, 0);
-    const memory = this.memory;
-    const w0 = memory.read32(hi, lo, offset);
-    const w1 = walk.readBytes > 4 ? memory.read32(hi, lo, offset + 4) : 0;
+    const view = this.view;
+    view.readEntry(hi, lo, offset, walk.readBytes);
+    const w0 = view.low;
+    const w1 = view.high;
     const seen = this.seen;
     let at = (2 * slot + (walk.refKind === REF_STAGE1 ? 0 : 1)) * SEEN_WORDS;
     seen[at++] = hi;
@@ -263,9 +270,8 @@ export class WalkShard {
       this.follow(slot, this.walker.advance(walk, w0, w1));
       return;
     }
-    const w2 = memory.read32(hi, lo, offset + 8);
-    const w3 = memory.read32(hi, lo, offset + 12);
-    this.follow(slot, this.walker.advance(walk, w0, w1, w2, w3));
+    view.readEntry(hi, lo, offset + 8, 8);
+    this.follow(slot, this.walker.advance(walk, w0, w1, view.low, view.high));
   }
 
   private updateDone(slot: number): void {
@@ -278,16 +284,17 @@ export class WalkShard {
       this.follow(slot, this.walker.failUpdate(walk, status));
       return;
     }
-    const wide = readBytes > 4;
-    const w0 = this.memory.read32(readHi, readLo, readOffset);
-    const w1 = wide ? this.memory.read32(readHi, readLo, readOffset + 4) : 0;
+    const view = this.view;
+    view.readEntry(readHi, readLo, readOffset, readBytes);
+    const w0 = view.low;
+    const w1 = view.high;
     if (!this.unchanged(slot, readHi, readLo, readOffset, w0, w1)) {
       // Software or another walk changed the entry since it was read: start again.
       this.statistics.restarts++;
       this.follow(slot, this.walker.begin(walk));
       return;
     }
-    this.memory.or64(readHi, readLo, readOffset, walk.orLo, walk.orHi);
+    view.or64(readHi, readLo, readOffset, walk.orLo, walk.orHi);
     this.follow(slot, this.walker.advance(walk, w0 | walk.orLo, w1 | walk.orHi));
   }
 
