@@ -39,6 +39,8 @@ export interface CommandOptions {
   readonly completeCycles: number;
   readonly shards: readonly number[];
   readonly transitCycles: number;
+  /** Cycles that walk requests spend in the IOTLB before they leave for a shard. */
+  readonly lookupCycles: number;
 }
 
 export interface CommandPorts {
@@ -134,6 +136,9 @@ export class CommandUnit {
     this.ports.contexts.clear();
     this.ports.contextUnit.invalidate();
     this.invalidate(everything);
+    const contexts = new Operation();
+    contexts.kind = OP_INVALIDATE_CONTEXT;
+    this.broadcast(contexts);
   }
 
   private fetch(): void {
@@ -207,14 +212,17 @@ export class CommandUnit {
     return dropped;
   }
 
-  /** Shards drop what they cached and answer once no older walk is running. */
+  /**
+   * Shards drop what they cached and answer once no older walk is running. The message takes as
+   * long as a walk request, so that it overtakes none: what arrives after it is younger.
+   */
   private broadcast(op: Operation): void {
     this.statistics.invalidations++;
     const { partition } = this.ports;
     for (const shard of this.options.shards) {
       const base = partition.reserve(
         shard,
-        this.options.transitCycles,
+        this.options.lookupCycles + this.options.transitCycles,
         MESSAGE_INVALIDATE,
         INVALIDATE_WORDS,
       );
@@ -243,7 +251,9 @@ export class CommandUnit {
     const now = this.events.now;
     const drained = op.drainReads !== 0 || op.drainWrites !== 0 ? data.drainedAt : now;
     this.state = BUSY;
-    this.events.at(Math.max(now, drained) + this.options.completeCycles, this.onComplete, 0, 0);
+    // The store takes a cycle at least: this check may be the last that happens in its cycle.
+    const store = Math.max(1, this.options.completeCycles);
+    this.events.at(Math.max(now, drained) + store, this.onComplete, 0, 0);
   }
 
   private completeFence(): void {

@@ -45,7 +45,7 @@ interface Job {
   lo: number;
   /** The device's part of the context, as it was cached when the fetch began. */
   known: TranslationContext | null;
-  /** An invalidation came while the fetch ran: the result serves its waiters, but is not kept. */
+  /** An invalidation came while the fetch ran: what was read may be old, so it is read again. */
   stale: boolean;
 }
 
@@ -230,12 +230,16 @@ export class ContextUnit {
     const { fetch } = job;
     this.jobs[index] = null;
     this.statistics.cycles += this.events.now - this.started[index];
+    if (job.stale) {
+      for (const txn of job.waiters) this.request(txn, fetch.request);
+      this.onFinished?.();
+      return;
+    }
     const parent = fetch.parent;
-    if (!job.stale && parent !== null && parent !== job.known) this.cache.insert(parent);
+    if (parent !== null && parent !== job.known) this.cache.insert(parent);
     const failed = step !== FETCH_DONE;
     if (failed) this.statistics.faults++;
-    else if (!job.stale && fetch.result !== parent)
-      this.cache.insert(fetch.result as TranslationContext);
+    else if (fetch.result !== parent) this.cache.insert(fetch.result as TranslationContext);
     for (const txn of job.waiters) {
       if (failed) this.resolved(txn, parent, fetch.faultCode, fetch.faultAddress2);
       else this.resolved(txn, fetch.result, 0, 0n);

@@ -11,7 +11,7 @@ import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
 import type { MemoryView } from '../../memory/memory-view.ts';
 import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
 import type { MemoryTiming } from '../../memory/timing.ts';
-import { OP_INVALIDATE_TRANSLATIONS, Operation } from '../architecture.ts';
+import { OP_INVALIDATE_CONTEXT, OP_INVALIDATE_TRANSLATIONS, Operation } from '../architecture.ts';
 import type { WalkCaches } from '../caches/walk-caches.ts';
 import { WALK_CONTEXT_WORDS } from '../walk/context.ts';
 import { REF_STAGE1, STEP_DONE, STEP_FAULT, STEP_READ, Walk } from '../walk/walk.ts';
@@ -191,11 +191,11 @@ export class WalkShard {
   }
 
   private request(words: Int32Array, base: number): void {
-    if (this.free > 0) this.start(words, base, this.events.now);
+    if (this.free > 0) this.start(words, base, this.events.now, false);
     else this.queue.push(words, base, this.events.now);
   }
 
-  private start(words: Int32Array, base: number, arrival: number): void {
+  private start(words: Int32Array, base: number, arrival: number, stale: boolean): void {
     const slot = this.freeSlots[--this.free];
     const walk = this.walks[slot];
     const now = this.events.now;
@@ -203,13 +203,13 @@ export class WalkShard {
     this.device[slot] = words[base + WALK_DEVICE];
     this.arrived[slot] = arrival;
     this.started[slot] = now;
-    this.walkEpoch[slot] = this.epoch;
+    this.walkEpoch[slot] = stale ? this.queue.staleEpoch : this.epoch;
     this.statistics.queuedCycles += now - arrival;
     walk.inHi = words[base + WALK_HI];
     walk.inLo = words[base + WALK_LO];
     walk.offset = words[base + WALK_OFFSET];
     walk.access = words[base + WALK_ACCESS];
-    walk.keepCaches = 1;
+    walk.keepCaches = stale ? 0 : 1;
     const context = walk.context;
     for (let i = 0; i < WALK_CONTEXT_WORDS; i++) context[i] = words[base + WALK_CONTEXT + i];
     this.follow(slot, this.walker.begin(walk));
@@ -379,15 +379,17 @@ export class WalkShard {
     while (queue.length > 0 && this.free > 0) {
       const base = queue.oldestBase;
       const arrival = queue.oldestArrival;
+      const stale = queue.stale > 0;
       queue.pop();
-      this.start(queue.words, base, arrival);
+      this.start(queue.words, base, arrival, stale);
     }
     this.starting = false;
   }
 
   /**
    * Cached entries go at once; walks already running may hold old entries, so they no longer fill
-   * the caches, and the acknowledgement waits for them.
+   * the caches, and the acknowledgement waits for them. Walks in the queue will read new entries,
+   * but hold a context: when contexts are invalidated, they are taken for running ones.
    */
   private invalidate(words: Int32Array, base: number): void {
     this.statistics.invalidations++;
@@ -395,6 +397,7 @@ export class WalkShard {
     if (this.operation.kind === OP_INVALIDATE_TRANSLATIONS) {
       this.caches?.invalidate(this.operation);
     }
+    if (this.operation.kind === OP_INVALIDATE_CONTEXT) this.queue.markStale(this.epoch);
     this.epoch++;
     if (this.free === this.options.slots) {
       this.acknowledge();
@@ -407,7 +410,7 @@ export class WalkShard {
   }
 
   private releaseInvalidations(): void {
-    let oldest = Number.POSITIVE_INFINITY;
+    let oldest = this.queue.stale > 0 ? this.queue.staleEpoch : Number.POSITIVE_INFINITY;
     for (let slot = 0; slot < this.walkEpoch.length; slot++) {
       if (this.walkEpoch[slot] < oldest) oldest = this.walkEpoch[slot];
     }

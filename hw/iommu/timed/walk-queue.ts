@@ -6,6 +6,9 @@ const INITIAL_ROWS = 64;
 export class WalkQueue {
   length = 0;
   peak = 0;
+  /** The oldest requests, whose contexts were invalidated since, and an epoch before that. */
+  stale = 0;
+  staleEpoch = 0;
   private rows: Int32Array = new Int32Array(INITIAL_ROWS * WALK_WORDS);
   private arrival: Float64Array = new Float64Array(INITIAL_ROWS);
   private head = 0;
@@ -35,6 +38,13 @@ export class WalkQueue {
   pop(): void {
     this.head = (this.head + 1) % this.arrival.length;
     this.length--;
+    if (this.stale > 0) this.stale--;
+  }
+
+  /** All requests in the queue hold contexts that are no longer to be kept. */
+  markStale(epoch: number): void {
+    if (this.stale === 0) this.staleEpoch = epoch;
+    this.stale = this.length;
   }
 
   private grow(): void {
