@@ -28,6 +28,16 @@ test('only what is named runs, in that order and once', async () => {
   assert.equal(order, ['fast', 'slow']);
 });
 
+test('a long one runs only when it is named, and once', async () => {
+  const order: string[] = [];
+  const long = { ...constant('bytes'), isLong: true };
+  const some = { ...options(order), benchmarks: { ...benchmarks, long } };
+  await runBench([], { ...some, runs: 1 });
+  assert.equal(order, ['slow', 'fast']);
+  const { results } = await runBench(['long'], some);
+  assert.is(results[0].runs.length, 1);
+});
+
 test('the median does not depend on order', () => {
   assert.is(median([10, 2, 9]), 9);
   assert.is(median([4, 1, 10, 2]), 3);

@@ -43,7 +43,7 @@ export interface BenchOptions {
 
 export const DEFAULT_RUNS = 5;
 
-/** Runs the named benchmarks, or all of them when none is named. */
+/** Runs the named benchmarks, or when none is named all that are not long. */
 export async function runBench(
   names: readonly string[],
   options: BenchOptions = {},
@@ -57,6 +57,7 @@ export async function runBench(
   const values = new Map<string, number[]>(chosen.map((name) => [name, []]));
   for (let run = 1; run <= runs; run++) {
     for (const name of chosen) {
+      if (run > 1 && benchmarks[name].isLong === true) continue;
       onRun?.(name, run, runs);
       values.get(name)!.push(await execute(name));
     }
@@ -73,7 +74,7 @@ function choose(
   benchmarks: Readonly<Record<string, Benchmark>>,
 ): readonly string[] {
   const known = Object.keys(benchmarks);
-  if (names.length === 0) return known;
+  if (names.length === 0) return known.filter((name) => benchmarks[name].isLong !== true);
   for (const name of names) {
     if (known.includes(name)) continue;
     throw new InputError('bench-name', `no benchmark '${name}'; there are: ${known.join(', ')}`);
