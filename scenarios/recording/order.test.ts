@@ -102,6 +102,34 @@ test('an invalidation of the mapping before is not taken for that of the mapping
   assert.is(figures.uninvalidated_unmaps, 1);
 });
 
+test('commands that follow the next map of their addresses, unused yet, go before that map', () => {
+  const { text, figures } = order([
+    'attach',
+    'map 1 5',
+    'use 1 5',
+    'unmap 1',
+    'map 1 6',
+    'inv 1',
+    'fence',
+    'use 1 6',
+  ]);
+  assert.equal(text, [
+    'attach',
+    'map 1 5',
+    'use 1 5',
+    'unmap 1',
+    'inv 1',
+    'map 1 6',
+    'fence',
+    'use 1 6',
+  ]);
+  assert.is(figures.commands_moved, 1);
+  assert.is(figures.uninvalidated_unmaps, 0);
+  const used = order(['attach', 'map 1 5', 'unmap 1', 'map 1 6', 'use 1 6', 'inv 1', 'fence']);
+  assert.is(used.figures.commands_moved, 0);
+  assert.is(used.figures.uninvalidated_unmaps, 1);
+});
+
 test('an access after the unmap of its page goes before it, also when the unmap has moved', () => {
   const late = order(['attach', 'map 1 5', 'unmap 1', '@4', 'use 1 5', 'inv 1', 'fence']);
   assert.equal(late.text, ['attach', 'map 1 5', 'use 1 5', 'unmap 1', 'inv 1', 'fence']);
