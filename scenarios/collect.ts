@@ -230,7 +230,7 @@ export function iommuFigures(machine: Machine, shards: readonly ShardReport[]): 
       recorded: statistics.faults,
       overflowed: 0,
       by_cause: Object.fromEntries(
-        [...iommu.frontEnd.faultCodes].map(([code, count]) => [`${code}`, count]),
+        [...iommu.frontEnd.faults.codes].map(([code, count]) => [`${code}`, count]),
       ),
     },
   };

@@ -25,7 +25,9 @@ export class MismatchError extends SimError {
   override readonly name: string = 'MismatchError';
 }
 
-/** The simulator broke one of its own rules (scheduling in the past, overfull table). Exit code 3. */
+/**
+ * The simulator broke one of its own rules (scheduling in the past, overfull table). Exit code 3.
+ */
 export class InternalError extends SimError {
   override readonly name: string = 'InternalError';
 }

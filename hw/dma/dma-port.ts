@@ -1,6 +1,7 @@
 /**
  * A master's side of DMA: issues transactions within a bound on those outstanding, and closes them.
- * Masters (pattern, recorded stream, NIC) differ in what they issue and when; this is what they share.
+ * Masters (pattern, recorded stream, NIC) differ in what they issue and when; this is what they
+ * share.
  */
 import { Gauge } from '../../sim/stats/gauge.ts';
 import type { EventQueue } from '../../sim/time/event-queue.ts';

@@ -1,7 +1,7 @@
 /**
- * Recorded stream: a DMA master that issues a given sequence of DMAs in order, a bounded number at a
- * time. Whoever plays a recording can hold the stream at a place, let it go on to another, or issue
- * single DMAs, so that host actions fall between the same DMAs as when they were recorded.
+ * Recorded stream: a DMA master that issues a given sequence of DMAs in order, a bounded number at
+ * a time. Whoever plays a recording can hold the stream at a place, let it go on to another, or
+ * issue single DMAs, so that host actions fall between the same DMAs as when they were recorded.
  */
 import { invariant } from '../../sim/errors.ts';
 import { type EventQueue, PHASE_UNIT } from '../../sim/time/event-queue.ts';

@@ -1,7 +1,7 @@
 /**
- * Parameters of a PCIe link. Defaults are a Gen4 x16 link (16 GT/s, 16 lanes, 128b/130b). Overhead of
- * a TLP: framing and sequence number 4 B, LCRC 4 B, and a header of four double words for a request
- * with a 64-bit address, three for a completion (Intel 683541, "Protocol Overhead").
+ * Parameters of a PCIe link. Defaults are a Gen4 x16 link (16 GT/s, 16 lanes, 128b/130b). Overhead
+ * of a TLP: framing and sequence number 4 B, LCRC 4 B, and a header of four double words for a
+ * request with a 64-bit address, three for a completion (Intel 683541, "Protocol Overhead").
  */
 import { InputError } from '../../sim/errors.ts';
 import { bytes, count, duration, type Param, rate, type Values } from '../../sim/spec.ts';

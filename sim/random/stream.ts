@@ -1,8 +1,8 @@
 /**
- * Named random streams. A stream belongs to one unit and depends on (seed, name) only, so that a new
- * unit does not shift the numbers of another. seedrandom turns the name into a state; numbers are
- * drawn from xoshiro128** (Blackman and Vigna, https://prng.di.unimi.it/xoshiro128starstar.c), which
- * is integers throughout and cheap enough for the hot path.
+ * Named random streams. A stream belongs to one unit and depends on (seed, name) only, so that a
+ * new unit does not shift the numbers of another. seedrandom turns the name into a state; numbers
+ * are drawn from xoshiro128** (Blackman and Vigna, https://prng.di.unimi.it/xoshiro128starstar.c),
+ * which is integers throughout and cheap enough for the hot path.
  */
 import seedrandom from 'seedrandom';
 import { invariant } from '../errors.ts';

@@ -1,7 +1,7 @@
 /**
  * Bandwidth: something that passes one byte after another (a link direction, a memory channel).
- * Transfers are served in order of arrival. What a byte costs is an exact fraction of cycles and the
- * remainder is carried over, so that a transfer of 8.13 cycles is not rounded to 8 or 9.
+ * Transfers are served in order of arrival. What a byte costs is an exact fraction of cycles and
+ * the remainder is carried over, so that a transfer of 8.13 cycles is not rounded to 8 or 9.
  */
 import { invariant } from '../errors.ts';
 import type { CyclesPerByte } from '../time/clock.ts';

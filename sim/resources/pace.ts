@@ -1,7 +1,8 @@
 /**
- * Pace of a source: bytes may begin no faster than at a given rate. Unlike bandwidth, where the next
- * transfer begins in the cycle it arrives, a source that begins in the first whole cycle it may keeps
- * the fraction of a cycle, so that its long-term rate is exact. One that begins later does not catch up.
+ * Pace of a source: bytes may begin no faster than at a given rate. Unlike bandwidth, where the
+ * next transfer begins in the cycle it arrives, a source that begins in the first whole cycle it
+ * may keeps the fraction of a cycle, so that its long-term rate is exact. One that begins later
+ * does not catch up.
  */
 import type { CyclesPerByte } from '../time/clock.ts';
 

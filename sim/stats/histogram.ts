@@ -1,7 +1,8 @@
 /**
- * Log-linear histogram (the layout of HdrHistogram): values below 256 are exact, above each power of
- * two is cut into 128 equal buckets, so that a value is known to 0.8 %. Count, sum, minimum and
- * maximum are exact while the sum is below 2^53, and so is merging. The table grows to the largest value recorded.
+ * Log-linear histogram (the layout of HdrHistogram): values below 256 are exact, above each power
+ * of two is cut into 128 equal buckets, so that a value is known to 0.8 %. Count, sum, minimum and
+ * maximum are exact while the sum is below 2^53, and so is merging. The table grows to the largest
+ * value recorded.
  */
 import { InputError, invariant } from '../errors.ts';
 

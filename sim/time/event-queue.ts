@@ -1,11 +1,11 @@
 /**
- * Event queue of a partition: a timing wheel of 4096 cycles times 4 phases, each slot a FIFO list of
- * events threaded through one typed array, and a heap for events further ahead. An event is a
+ * Event queue of a partition: a timing wheel of 4096 cycles times 4 phases, each slot a FIFO list
+ * of events threaded through one typed array, and a heap for events further ahead. An event is a
  * handler id and two integers. The order is total: (cycle, phase, order of scheduling).
  *
- * Layout of `pool`: first the slots, two words each [first, last], then nodes of four words
- * [next, handler, a, b]. A slot's `first` word stands where a node's `next` stands, so that an empty
- * list is one whose last node is the slot itself and appending needs no case for the empty list.
+ * Layout of `pool`: first the slots, two words each [first, last], then nodes of four words [next,
+ * handler, a, b]. A slot's `first` word stands where a node's `next` stands, so that an empty list
+ * is one whose last node is the slot itself and appending needs no case for the empty list.
  */
 import { InternalError } from '../errors.ts';
 import { FarHeap } from './far-heap.ts';

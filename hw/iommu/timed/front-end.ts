@@ -7,7 +7,6 @@
  * request waits for all older ones (WAIT_ORDER).
  */
 import { InternalError } from '../../../sim/errors.ts';
-import type { Channel } from '../../../sim/probe.ts';
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
 import {
@@ -28,9 +27,9 @@ import {
   REQUEST_UNTRANSLATED,
   type TranslationContext,
 } from '../architecture.ts';
-import { WALK_CONTEXT_WORDS } from '../walk/context.ts';
 import { STEP_FAULT, Walk } from '../walk/walk.ts';
 import { Admission } from './admission.ts';
+import { FaultReporter } from './fault-reporter.ts';
 import {
   type FrontEndOptions,
   type FrontEndPorts,
@@ -43,22 +42,16 @@ import { InvalidationLog } from './invalidation-log.ts';
 import {
   MESSAGE_REPLY,
   MESSAGE_WALK,
+  packWalk,
   REPLY_MISS,
   REPLY_STEP,
   REPLY_WALK_CYCLES,
   unpackResult,
-  WALK_ACCESS,
-  WALK_CONTEXT,
-  WALK_DEVICE,
-  WALK_HI,
-  WALK_LO,
-  WALK_MISS,
-  WALK_OFFSET,
   WALK_WORDS,
 } from './messages.ts';
 import { MissTable } from './miss-table.ts';
-import { FAULT_RECORD } from './records.ts';
 import { ReleaseOrder } from './release-order.ts';
+import { shardIndex } from './shard-map.ts';
 
 /** `walk.redirected` of a plain translation; above it the address is not for accesses to reuse. */
 const REDIRECT_TRANSLATED = 1;
@@ -66,6 +59,7 @@ const REDIRECT_TRANSLATED = 1;
 export class FrontEnd implements TransactionPort {
   readonly log: InvalidationLog = new InvalidationLog();
   readonly misses: MissTable;
+  readonly faults: FaultReporter;
   readonly statistics: FrontEndStatistics = {
     requests: 0,
     bypassed: 0,
@@ -81,7 +75,6 @@ export class FrontEnd implements TransactionPort {
   private readonly events: EventQueue;
   private readonly txns: Transactions;
   private readonly onLookup: number;
-  private readonly faultChannel: Channel | null;
   private readonly checksOutput: boolean;
   private readonly request: DeviceRequest = {
     deviceId: 0,
@@ -94,8 +87,6 @@ export class FrontEnd implements TransactionPort {
   };
   private readonly walk = new Walk();
 
-  /** Faults reported, by the architecture's code. */
-  readonly faultCodes: Map<number, number> = new Map();
   private readonly admission: Admission;
   private readonly order: ReleaseOrder;
   /** Contexts of transactions that wait for a walk. */
@@ -118,7 +109,7 @@ export class FrontEnd implements TransactionPort {
     this.order = new ReleaseOrder(capacity);
     this.contextOf = new Array(capacity).fill(null);
     this.checksOutput = ports.unit.checkOutput !== undefined;
-    this.faultChannel = ports.probe.channel(FAULT_RECORD);
+    this.faults = new FaultReporter(ports.unit, ports.probe);
     this.onLookup = this.events.register(PHASE_UNIT, 'lookup', (txn) => this.admit(txn));
     ports.partition.receive(MESSAGE_REPLY, (words, base) => this.reply(words, base));
     ports.contextUnit.onResolved((txn, context, fault, address2) =>
@@ -244,34 +235,16 @@ export class FrontEnd implements TransactionPort {
     this.statistics.misses++;
     txns.outcome[txn] = OUTCOME_MISS;
     const row = misses.open(context.tag1, context.tag2, hi, lo, access, this.log.count, txn);
+    const { shards, regionOrder } = options;
     const partition = this.ports.partition;
     const base = partition.reserve(
-      this.shardOf(context, hi, lo),
+      shards[shardIndex(context.tag1, context.tag2, hi, lo, regionOrder, shards.length)],
       options.lookupCycles + options.transitCycles,
       MESSAGE_WALK,
       WALK_WORDS,
     );
-    const out = partition.out;
-    out[base + WALK_MISS] = row;
-    out[base + WALK_DEVICE] = txns.device[txn];
-    out[base + WALK_HI] = hi;
-    out[base + WALK_LO] = lo;
-    out[base + WALK_OFFSET] = txns.offset[txn];
-    out[base + WALK_ACCESS] = access;
-    const words = context.walk;
-    for (let i = 0; i < WALK_CONTEXT_WORDS; i++) out[base + WALK_CONTEXT + i] = words[i];
-  }
-
-  /** Spreads (domain, region) over the shards. */
-  private shardOf(context: TranslationContext, hi: number, lo: number): number {
-    const shards = this.options.shards;
-    const order = this.options.regionOrder;
-    const region = order >= 27 ? hi >>> (order - 27) : (lo >>> order) ^ Math.imul(hi, 0x5bd1e995);
-    const mixed =
-      Math.imul(region ^ 0x7f4a7c15, 0x9e3779b1) ^
-      Math.imul(context.tag2 + 1, 0x85ebca6b) ^
-      Math.imul(context.tag1 + 1, 0xc2b2ae35);
-    return shards[((mixed ^ (mixed >>> 16)) >>> 0) % shards.length];
+    const { device, offset } = txns;
+    packWalk(partition.out, base, row, device[txn], hi, lo, offset[txn], access, context.walk);
   }
 
   private reply(words: Int32Array, base: number): void {
@@ -335,20 +308,10 @@ export class FrontEnd implements TransactionPort {
     address2: bigint,
   ): void {
     this.statistics.faults++;
-    this.faultCodes.set(code, (this.faultCodes.get(code) ?? 0) + 1);
-    const request = this.request;
-    this.ports.unit.reportFault({ request, context, code, address2 });
-    this.faultChannel?.emit(
-      this.events.now,
-      this.txns.device[txn],
-      code,
-      request.access,
-      request.hi,
-      request.lo,
-      request.offset,
-    );
+    const { now } = this.events;
+    this.faults.report(now, this.txns.device[txn], this.request, context, code, address2);
     this.txns.status[txn] = TXN_FAULT;
-    this.release(txn, this.events.now);
+    this.release(txn, now);
   }
 
   private translated(txn: number, outHi: number, outLo: number, context: TranslationContext): void {

@@ -29,6 +29,27 @@ export const REPLY_WALK_CYCLES = 2;
 const REPLY_RESULT = 3;
 export const REPLY_WORDS: number = REPLY_RESULT + 26;
 
+/** Writes a walk request. */
+export function packWalk(
+  out: Int32Array,
+  base: number,
+  miss: number,
+  device: number,
+  hi: number,
+  lo: number,
+  offset: number,
+  access: number,
+  context: Int32Array,
+): void {
+  out[base + WALK_MISS] = miss;
+  out[base + WALK_DEVICE] = device;
+  out[base + WALK_HI] = hi;
+  out[base + WALK_LO] = lo;
+  out[base + WALK_OFFSET] = offset;
+  out[base + WALK_ACCESS] = access;
+  for (let i = 0; i < WALK_CONTEXT_WORDS; i++) out[base + WALK_CONTEXT + i] = context[i];
+}
+
 /** Copies the outcome of a finished walk into a reply. */
 export function packResult(walk: Walk, out: Int32Array, base: number): void {
   let i = base + REPLY_RESULT;
