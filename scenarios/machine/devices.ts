@@ -58,6 +58,8 @@ export interface Device {
   start(): void;
   /** No DMA will follow and none is in flight. */
   readonly finished: boolean;
+  /** Figures count from now on. */
+  resetFigures?(): void;
   /** What the device itself counts. */
   figures(): Record<string, number>;
   dump(): string;
@@ -87,12 +89,13 @@ export function createDevice(
     get finished() {
       return master.finished;
     },
+    resetFigures: () => master.resetFigures?.(),
     figures: () => master.figures(),
     dump: () => master.dump(),
   };
 }
 
-type Master = Pick<Device, 'start' | 'finished' | 'figures' | 'dump'>;
+type Master = Pick<Device, 'start' | 'finished' | 'resetFigures' | 'figures' | 'dump'>;
 
 function createMaster(
   around: DeviceSurroundings,
@@ -122,7 +125,7 @@ function createMaster(
     case 'recorded':
       throw new InputError(
         'recorded',
-        `device ${wanted.name}: a recorded device needs a recording in the scenario`,
+        `device ${wanted.name}: recorded devices have mappings only while their recording plays`,
       );
   }
 }
@@ -226,6 +229,10 @@ function createNic(
     },
     get finished() {
       return !nic.running;
+    },
+    resetFigures: () => {
+      nic.resetFigures();
+      driver.resetFigures();
     },
     figures: () => nic.counters.toPlain(),
     dump: () => nic.describe(),

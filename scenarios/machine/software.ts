@@ -128,6 +128,13 @@ export class Software {
     return domain.mapping.device(index);
   }
 
+  /** Figures count from now on; the safety checker's go on from the start. */
+  resetFigures(): void {
+    this.host.resetFigures();
+    this.api.resetFigures();
+    this.path.resetFigures();
+  }
+
   domainOf(name: string): DomainSoftware {
     const domain = this.domains.get(name);
     if (domain === undefined) throw new InternalError('domain', `no domain ${name}`);
