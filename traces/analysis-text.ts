@@ -4,7 +4,9 @@ import type { DurationFigures, GroupTable, TraceAnalysis } from './analyze.ts';
 import type { TraceSummary } from './reader.ts';
 import { renderTable, type TableColumn } from './table.ts';
 
-/** Text of an analysis: what the trace holds, then one table per recipe. */
+/** Groups of a table that a person will look at. */
+const GROUPS_SHOWN = 48;
+
 export function renderAnalysis(analysis: TraceAnalysis): string {
   const { trace } = analysis;
   const span = formatDuration(analysis.span_ps, 4);
@@ -48,16 +50,20 @@ function renderGroups(table: GroupTable): string {
     ...right(sample.throughput_bps === null ? [] : ['Gb/s']),
     ...right(sample.duration === null ? [] : ['mean', 'p50', 'p99', 'p99.9', 'max']),
   ];
-  const rows = table.groups.map((group) => [
-    ...Object.values(group.key).map(String),
-    ...(table.is_summary ? [] : [String(group.count), String(group.rate_per_s)]),
-    ...Object.entries(group.sums).map(([name, value]) => amount(name, value)),
-    ...Object.entries(group.ratios).map(([name, value]) => amount(name, value)),
-    ...(group.share === null ? [] : [percent(group.share)]),
-    ...(group.throughput_bps === null ? [] : [(group.throughput_bps / 1e9).toFixed(3)]),
-    ...(group.duration === null ? [] : times(group.duration)),
-  ]);
-  return renderTable(columns, rows);
+  const rows = table.groups
+    .slice(0, GROUPS_SHOWN)
+    .map((group) => [
+      ...Object.values(group.key).map(String),
+      ...(table.is_summary ? [] : [String(group.count), String(group.rate_per_s)]),
+      ...Object.entries(group.sums).map(([name, value]) => amount(name, value)),
+      ...Object.entries(group.ratios).map(([name, value]) => amount(name, value)),
+      ...(group.share === null ? [] : [percent(group.share)]),
+      ...(group.throughput_bps === null ? [] : [(group.throughput_bps / 1e9).toFixed(3)]),
+      ...(group.duration === null ? [] : times(group.duration)),
+    ]);
+  const hidden = table.groups.length - rows.length;
+  const text = renderTable(columns, rows);
+  return hidden === 0 ? text : `${text}\n... and ${hidden} more (all of them with --json)`;
 }
 
 function times(figures: DurationFigures): string[] {

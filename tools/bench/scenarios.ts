@@ -49,6 +49,7 @@ devices:
       size: 64B
       outstanding: 64
       hot_window: 256KiB
+      hot_parts: 49
       read_parts: 1
       write_parts: 1
   - { name: nic, extends: nic-200g, domain: kernel, master: { receive: 20Gb/s, queues: 2 } }

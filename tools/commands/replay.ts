@@ -49,6 +49,9 @@ Examples:
 
 What can be told depends on the level at which the trace was recorded (run --trace-level).`;
 
+/** What commands ask for, by OP_* of hw/iommu/architecture.ts. */
+const OPERATION_NAMES = ['none', 'context', 'translations', 'fence', 'message', 'illegal', 'wait'];
+
 /** Fault codes of all architectures are below. */
 const FAULT_CODES = 512;
 
@@ -106,7 +109,12 @@ function labelsOf(header: TraceHeader): Readonly<Record<string, readonly string[
   const causes = Array.from({ length: FAULT_CODES }, (_, code) =>
     iommu === undefined ? `${code}` : `${code} ${faultName(iommu.arch, code)}`,
   );
-  return { device: deviceNames(header), reason: WAIT_REASONS, cause: causes };
+  return {
+    device: deviceNames(header),
+    reason: WAIT_REASONS,
+    cause: causes,
+    kind: OPERATION_NAMES,
+  };
 }
 
 function analyze(path: string, flags: { readonly json?: boolean }, io: Io): void {
