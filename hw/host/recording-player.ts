@@ -53,6 +53,8 @@ const WAIT_ACCESSES = 1;
 /** The core spins. */
 const WAIT_ROOM = 2;
 const WAIT_FENCE = 3;
+/** What it waited for is there; the core has not looked yet. */
+const WAIT_LOOK = 4;
 
 export class RecordingPlayer {
   readonly statistics: PlayerStatistics = {
@@ -114,7 +116,7 @@ export class RecordingPlayer {
   }
 
   dump(): string {
-    const waits = ['nothing', 'accesses to come back', 'room in the command queue', 'a fence'];
+    const waits = ['nothing', 'accesses to come back', 'room for commands', 'a fence', 'its core'];
     return `recording: row ${this.row} of ${this.rows.count}, waits for ${waits[this.wait]}`;
   }
 
@@ -125,7 +127,7 @@ export class RecordingPlayer {
     const forFence = this.wait === WAIT_FENCE;
     const passed = driver.commandsPassed();
     if (forFence ? passed < this.target : driver.room() === 0) return;
-    this.wait = WAIT_NONE;
+    this.wait = WAIT_LOOK;
     const { pollCycles } = this.ports.options.invalidation;
     const late = this.core.spinningFor % pollCycles;
     const delay = late === 0 ? 1 : pollCycles - late;
@@ -136,6 +138,7 @@ export class RecordingPlayer {
 
   private step(): void {
     const { rows } = this;
+    this.wait = WAIT_NONE;
     for (;;) {
       this.letAccessesGo();
       const row = this.row;
@@ -199,7 +202,7 @@ export class RecordingPlayer {
 
   private accessDone(): void {
     if (this.wait !== WAIT_ACCESSES || this.accessesOpen(this.row)) return;
-    this.wait = WAIT_NONE;
+    this.wait = WAIT_LOOK;
     this.core.run(0, this.onStep, 0, 0);
   }
 

@@ -8,8 +8,8 @@
  * - An attach goes before the first access of its device.
  * - An unmap without an invalidation between it and the next use of its addresses goes before the
  *   first command of the group before it that covers it.
- * - Where no such command stands before it either, but one follows the next map of its addresses and
- *   no access has used that map yet, the commands go before the map.
+ * - Where no such command stands before it either, but one follows the next map of its addresses
+ *   and no access has used that map yet, the commands go before the map.
  * - An access that stands after the unmap of the page it used goes before that unmap.
  */
 

@@ -97,6 +97,12 @@ test('an address is used anew after its invalidation, and both frames are as rec
   assert.is(stats.host.unmap.count, 1);
 });
 
+test('a fence at the very end is seen before the run ends', async () => {
+  const stats = await played(REUSE.slice(0, 6));
+  assert.is(stats.iommu?.commands.invalidation.count, 1);
+  assert.is(figures(stats).not_played, 0);
+});
+
 test('a recorded address that is not where the tables lead is a mismatch at its event', async () => {
   const altered = REUSE.map((event, i) => (i === 7 ? use('0xff000010', '0x3000010') : event));
   const { mismatches, first_mismatches, order } = figures(await played(altered));
