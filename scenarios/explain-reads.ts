@@ -3,8 +3,13 @@
  * what the entry says in words.
  */
 import { addressOf } from '../hw/address.ts';
-import type { ContextFetch } from '../hw/iommu/architecture.ts';
+import {
+  CONTEXT_BYPASS,
+  type ContextFetch,
+  type TranslationContext,
+} from '../hw/iommu/architecture.ts';
 import type { FunctionalObserver } from '../hw/iommu/functional.ts';
+import { WC_S1_FORMAT, WC_S2_FORMAT } from '../hw/iommu/walk/context.ts';
 import {
   ENTRY_LEAF,
   ENTRY_TABLE,
@@ -20,6 +25,7 @@ import {
 } from '../hw/iommu/walk/format.ts';
 import type { FormatRecord } from '../hw/iommu/walk/format-record.ts';
 import type { WalkObserver } from '../hw/iommu/walk/functional.ts';
+import { FORMAT_BARE, FORMAT_RECORDS } from '../hw/iommu/walk/registry.ts';
 import {
   CACHE_NESTED,
   CACHE_NONE,
@@ -48,6 +54,9 @@ export interface EntryRead {
   /** The walk cache that shortened the way to this entry. */
   readonly shortcut: string | null;
 }
+
+/** Of a context entry, until it is known what it says. */
+export const CONTEXT_MEANING = 'context';
 
 /** Why an entry ends a walk, by FAULT_* of hw/iommu/walk/format.ts. */
 const REASONS = [
@@ -128,6 +137,16 @@ export function addressOfRead(read: EntryRead): bigint {
   return addressOf(read.hi, read.lo, read.offset);
 }
 
+/** The tables that a context names: `Sv48/Sv48x4`. */
+export function contextText(context: TranslationContext): string {
+  if (context.mode === CONTEXT_BYPASS) return 'pass through';
+  const formats = [context.walk[WC_S1_FORMAT], context.walk[WC_S2_FORMAT]];
+  return formats
+    .filter((format) => format !== FORMAT_BARE)
+    .map((format) => FORMAT_RECORDS[format].format.name)
+    .join('/');
+}
+
 /** Name of the cache that made reads before this one unnecessary. */
 export function shortcutOf(walk: Walk): string | null {
   switch (walk.cacheKind) {
@@ -194,7 +213,7 @@ function entryMeaning(
 
 function contextMeaning(first: bigint, level: number): string {
   if ((first & 1n) === 0n) return 'not present';
-  return level > 0 ? 'table' : 'context';
+  return level > 0 ? 'table' : CONTEXT_MEANING;
 }
 
 function refusal(status: number): string {

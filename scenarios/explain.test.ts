@@ -60,6 +60,11 @@ test('context structures come first, from the root of the directory down', () =>
   assert.equal(context, ['context DDT 2', 'context DDT 1', 'context DDT 0']);
 });
 
+test('the context entry says which tables are walked', () => {
+  const { references } = explain(NESTED + NO_CACHES);
+  assert.is(references[2].meaning, 'Sv48/Sv48x4');
+});
+
 test('a page that is not mapped ends in the fault of the architecture, at the entry that says so', () => {
   const { output, fault, references } = explain(NESTED + NO_CACHES, 0x5000n, true);
   assert.is(output, null);

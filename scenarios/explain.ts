@@ -23,7 +23,14 @@ import { allocateMailbox } from '../sim/parallel/mailbox.ts';
 import { Partition } from '../sim/parallel/partition.ts';
 import { SILENT_PROBE } from '../sim/probe.ts';
 import { Clock } from '../sim/time/clock.ts';
-import { addressOfRead, type EntryRead, ReadRecorder, shortcutOf } from './explain-reads.ts';
+import {
+  addressOfRead,
+  CONTEXT_MEANING,
+  contextText,
+  type EntryRead,
+  ReadRecorder,
+  shortcutOf,
+} from './explain-reads.ts';
 import {
   createWalkCaches,
   faultName,
@@ -63,9 +70,12 @@ export function explainWalk(scenario: ResolvedScenario, request: ExplainRequest)
   const failed = outcome.kind === OUTCOME_FAULT;
   const steps = merge(plain.reads, cached.reads, shortcutOf(cached.iommu.walk));
   const { references, cycles, other } = timed(scenario, clock, steps);
+  const context = outcome.context === null ? CONTEXT_MEANING : contextText(outcome.context);
   return {
     ...asked,
-    references,
+    references: references.map((reference) =>
+      reference.meaning === CONTEXT_MEANING ? { ...reference, meaning: context } : reference,
+    ),
     other,
     output: failed ? null : addressOf(outcome.outHi, outcome.outLo, wanted.offset),
     fault: failed ? faultText(scenario, outcome.code) : null,

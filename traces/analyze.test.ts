@@ -66,7 +66,7 @@ test('causes have names, and names can be handed in', () => {
 
 test('recipes that the schema does not fit are left out', () => {
   const names = analyzeTrace(trace()).tables.map((table) => table.name);
-  assert.equal(names, ['dma', 'dma_by_device', 'dma_by_cause']);
+  assert.equal(names, ['dma', 'dma_by_device', 'dma_by_cause', 'lookups_by_device']);
 });
 
 test('a trace without rows has no figures, and no division by zero', () => {

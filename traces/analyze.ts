@@ -220,10 +220,11 @@ class Grouping {
   private share(group: Group): number | null {
     const { share } = this.recipe;
     if (share === undefined) return null;
-    const at = this.sumAt(share);
+    const at = share === 'count' ? -1 : this.sumAt(share);
+    const part = (of: Group): number => (at < 0 ? of.count : of.sums[at]);
     let whole = 0;
-    for (const other of this.groups.values()) whole += other.sums[at];
-    return whole === 0 ? 0 : group.sums[at] / whole;
+    for (const other of this.groups.values()) whole += part(other);
+    return whole === 0 ? 0 : part(group) / whole;
   }
 
   private sumAt(name: string): number {

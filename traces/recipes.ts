@@ -56,7 +56,7 @@ export interface Recipe {
   /** Rows are themselves sums of many things: how many rows there are says nothing. */
   readonly isSummary?: boolean;
   readonly ratios?: readonly Ratio[];
-  /** The sum of which each group's share of the whole table is told. */
+  /** The sum, or `count`, of which each group's share of the whole table is told. */
   readonly share?: string;
 }
 
@@ -110,6 +110,15 @@ export const RECIPES: readonly Recipe[] = [
     by: [access, outcome, status],
     duration: latency,
     sums: [bytes],
+    share: 'count',
+  },
+  {
+    name: 'lookups_by_device',
+    title: 'IOTLB lookups by device',
+    kind: DMA_KIND,
+    by: [device, outcome],
+    duration: latency,
+    share: 'count',
   },
   {
     name: 'waits',

@@ -22,11 +22,13 @@ import { count, time } from '../report/text.ts';
 
 const EXAMPLES = `
 Examples:
-  $ iommusim explain scenarios/quickstart.yaml --iova 0x1000 --device nic0
-  $ iommusim explain scenarios/walk-costs.yaml --iova 0x1000 --device probe --write
+  $ iommusim explain scenarios/quickstart.yaml --iova 0xfdf80000 --device nic0
+  $ iommusim explain scenarios/walk-costs.yaml --point nested/Sv48,Sv48x4 --iova 0x3ff00000 \\
+      --device probe --write
 
 Lists every memory reference of the translation: stage, level, address, what the entry says, where
-it came from and what it cost. The unit is cold: nothing is cached yet.`;
+it came from and what it cost. The unit is cold: what its caches hold, this walk brought there. Of
+an address that is not mapped it says which ones are.`;
 
 interface ExplainFlags extends ScenarioOptions {
   readonly iova: bigint;
