@@ -117,6 +117,8 @@ export class RiscvCommandQueue implements CommandQueue {
     operation.code = copy[0] & CODE_MASK;
     operation.name = commandName(operation.code) ?? 'illegal';
     operation.kind = OP_ILLEGAL;
+    operation.drainReads = 0;
+    operation.drainWrites = 0;
     if (!commandLegal(copy, this.currentRules())) return;
     switch (operation.code) {
       case IOTINVAL_VMA:

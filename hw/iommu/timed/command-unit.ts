@@ -31,6 +31,7 @@ import {
   packOperation,
 } from './messages.ts';
 import { COMMAND_RECORD } from './records.ts';
+import { shardIndex } from './shard-map.ts';
 
 export interface CommandOptions {
   readonly doorbellCycles: number;
@@ -38,6 +39,7 @@ export interface CommandOptions {
   readonly executeCycles: number;
   readonly completeCycles: number;
   readonly shards: readonly number[];
+  readonly regionOrder: number;
   readonly transitCycles: number;
   /** Cycles that walk requests spend in the IOTLB before they leave for a shard. */
   readonly lookupCycles: number;
@@ -100,6 +102,8 @@ export class CommandUnit {
   private sent = 0;
   private acknowledged = 0;
   private orderMark = 0;
+  /** The fence under way, or an invalidation before it, is to drain accesses (VT-d 6.5.2.3). */
+  private drains = false;
   private fenceScheduled = false;
 
   constructor(ports: CommandPorts, options: CommandOptions) {
@@ -181,6 +185,7 @@ export class CommandUnit {
     const op = this.operation;
     queue.decode(this.words, op);
     this.statistics.commands++;
+    if (op.drainReads !== 0 || op.drainWrites !== 0) this.drains = true;
     if (op.kind === OP_FENCE) {
       this.statistics.fences++;
       this.state = WAITING_FENCE;
@@ -213,13 +218,29 @@ export class CommandUnit {
   }
 
   /**
+   * The one shard that an invalidation concerns, or -1: leaves of input pages within one region and
+   * one address space are only ever read by the shard of that region.
+   */
+  private onlyShard(op: Operation): number {
+    const { shards, regionOrder } = this.options;
+    if (op.kind !== OP_INVALIDATE_TRANSLATIONS || op.leafOnly === 0) return -1;
+    if (op.hasAddress === 0 || op.guestAddress !== 0 || op.order > regionOrder) return -1;
+    if (op.tag1 === -1 || op.tag2 === -1) return -1;
+    const tag1 = Math.max(op.tag1, -1);
+    const tag2 = Math.max(op.tag2, -1);
+    return shards[shardIndex(tag1, tag2, op.hi, op.lo, regionOrder, shards.length)];
+  }
+
+  /**
    * Shards drop what they cached and answer once no older walk is running. The message takes as
    * long as a walk request, so that it overtakes none: what arrives after it is younger.
    */
   private broadcast(op: Operation): void {
     this.statistics.invalidations++;
     const { partition } = this.ports;
+    const only = this.onlyShard(op);
     for (const shard of this.options.shards) {
+      if (only >= 0 && shard !== only) continue;
       const base = partition.reserve(
         shard,
         this.options.lookupCycles + this.options.transitCycles,
@@ -247,9 +268,9 @@ export class CommandUnit {
     const { frontEnd, contextUnit, data } = this.ports;
     if (this.acknowledged < this.sent) return;
     if (!frontEnd.releasedUpTo(this.orderMark) || contextUnit.stale > 0) return;
-    const op = this.operation;
     const now = this.events.now;
-    const drained = op.drainReads !== 0 || op.drainWrites !== 0 ? data.drainedAt : now;
+    const drained = this.drains ? data.drainedAt : now;
+    this.drains = false;
     this.state = BUSY;
     // The store takes a cycle at least: this check may be the last that happens in its cycle.
     const store = Math.max(1, this.options.completeCycles);
