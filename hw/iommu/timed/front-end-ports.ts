@@ -65,3 +65,16 @@ export interface FrontEndStatistics {
   /** Walks whose result was outlawed by an invalidation while they ran. */
   notFilled: number;
 }
+
+export function emptyStatistics(): FrontEndStatistics {
+  return {
+    requests: 0,
+    bypassed: 0,
+    hits: 0,
+    misses: 0,
+    merged: 0,
+    contextMisses: 0,
+    faults: 0,
+    notFilled: 0,
+  };
+}

@@ -27,10 +27,11 @@ import {
   REQUEST_UNTRANSLATED,
   type TranslationContext,
 } from '../architecture.ts';
-import { STEP_FAULT, Walk } from '../walk/walk.ts';
+import { ORDER_BARE, STEP_FAULT, Walk } from '../walk/walk.ts';
 import { Admission } from './admission.ts';
 import { FaultReporter } from './fault-reporter.ts';
 import {
+  emptyStatistics,
   type FrontEndOptions,
   type FrontEndPorts,
   type FrontEndStatistics,
@@ -39,6 +40,7 @@ import {
   OUTCOME_MISS,
 } from './front-end-ports.ts';
 import { InvalidationLog } from './invalidation-log.ts';
+import { LookupPorts } from './lookup-ports.ts';
 import {
   MESSAGE_REPLY,
   MESSAGE_WALK,
@@ -53,6 +55,8 @@ import { MissTable } from './miss-table.ts';
 import { ReleaseOrder } from './release-order.ts';
 import { shardIndex } from './shard-map.ts';
 
+/** log2 of all pages there are. */
+const ORDER_ALL = 52;
 /** `walk.redirected` of a plain translation; above it the address is not for accesses to reuse. */
 const REDIRECT_TRANSLATED = 1;
 
@@ -60,16 +64,7 @@ export class FrontEnd implements TransactionPort {
   readonly log: InvalidationLog = new InvalidationLog();
   readonly misses: MissTable;
   readonly faults: FaultReporter;
-  readonly statistics: FrontEndStatistics = {
-    requests: 0,
-    bypassed: 0,
-    hits: 0,
-    misses: 0,
-    merged: 0,
-    contextMisses: 0,
-    faults: 0,
-    notFilled: 0,
-  };
+  readonly statistics: FrontEndStatistics = emptyStatistics();
   private readonly ports: FrontEndPorts;
   private readonly options: FrontEndOptions;
   private readonly events: EventQueue;
@@ -93,10 +88,7 @@ export class FrontEnd implements TransactionPort {
   private readonly contextOf: (TranslationContext | null)[];
   /** Called after requests were released in order. */
   onReleased: (() => void) | null = null;
-
-  /** Lookup ports: lookups started in the cycle `portCycle`. */
-  private portCycle = -1;
-  private portUsed = 0;
+  private readonly lookupPorts: LookupPorts;
 
   constructor(ports: FrontEndPorts, options: FrontEndOptions) {
     this.ports = ports;
@@ -105,6 +97,7 @@ export class FrontEnd implements TransactionPort {
     this.txns = ports.txns;
     const capacity = ports.txns.capacity;
     this.misses = new MissTable(Math.min(options.slots, capacity), capacity);
+    this.lookupPorts = new LookupPorts(options.lookupPorts);
     this.admission = new Admission(options.slots, capacity);
     this.order = new ReleaseOrder(capacity);
     this.contextOf = new Array(capacity).fill(null);
@@ -138,20 +131,10 @@ export class FrontEnd implements TransactionPort {
   }
 
   accept(txn: number): void {
-    const now = this.events.now;
     this.statistics.requests++;
-    if (now > this.portCycle) {
-      this.portCycle = now;
-      this.portUsed = 1;
-    } else if (++this.portUsed > this.options.lookupPorts) {
-      this.portCycle++;
-      this.portUsed = 1;
-    }
-    if (this.portCycle > now) {
-      this.events.at(this.portCycle, this.onLookup, txn, 0);
-      return;
-    }
-    this.admit(txn);
+    const start = this.lookupPorts.take(this.events.now);
+    if (start > this.events.now) this.events.at(start, this.onLookup, txn, 0);
+    else this.admit(txn);
   }
 
   private admit(txn: number): void {
@@ -235,8 +218,17 @@ export class FrontEnd implements TransactionPort {
     this.statistics.misses++;
     txns.outcome[txn] = OUTCOME_MISS;
     const row = misses.open(context.tag1, context.tag2, hi, lo, access, this.log.count, txn);
+    this.sendWalk(row, txn, context);
+  }
+
+  /** Sends the walk of a miss to its shard, on behalf of its first waiter. */
+  private sendWalk(row: number, txn: number, context: TranslationContext): void {
+    const { options, txns, misses } = this;
     const { shards, regionOrder } = options;
     const partition = this.ports.partition;
+    const hi = misses.hi[row];
+    const lo = misses.lo[row];
+    const access = misses.access[row];
     const base = partition.reserve(
       shards[shardIndex(context.tag1, context.tag2, hi, lo, regionOrder, shards.length)],
       options.lookupCycles + options.transitCycles,
@@ -257,9 +249,19 @@ export class FrontEnd implements TransactionPort {
     const first = misses.head[miss];
     const context = this.contextOf[first];
     if (context === null) throw new InternalError('front-end', `reply for idle miss ${miss}`);
-    if (!failed) this.fill(miss, context);
     const hi = misses.hi[miss];
     const lo = misses.lo[miss];
+    const leaf = walk.order1 === ORDER_BARE ? Math.min(walk.order2, ORDER_ALL) : walk.order1;
+    const { tag1, tag2 } = context;
+    if (!failed && this.log.covers(misses.epoch[miss], tag1, tag2, hi, lo, leaf)) {
+      this.statistics.notFilled++;
+      if (leaf > this.options.regionOrder) {
+        // The invalidation named another region of this leaf: its fence did not wait for us.
+        misses.epoch[miss] = this.log.count;
+        this.sendWalk(miss, first, context);
+        return;
+      }
+    } else if (!failed) this.fill(context, hi, lo);
     misses.close(miss);
     for (let txn = first; txn >= 0; ) {
       const next = misses.after(txn);
@@ -277,15 +279,8 @@ export class FrontEnd implements TransactionPort {
     }
   }
 
-  private fill(miss: number, context: TranslationContext): void {
-    const { misses, walk } = this;
-    const hi = misses.hi[miss];
-    const lo = misses.lo[miss];
-    const order = Math.min(walk.order1, 52);
-    if (this.log.covers(misses.epoch[miss], context.tag1, context.tag2, hi, lo, order)) {
-      this.statistics.notFilled++;
-      return;
-    }
+  private fill(context: TranslationContext, hi: number, lo: number): void {
+    const { walk } = this;
     if (walk.redirected > REDIRECT_TRANSLATED) return;
     walk.order = this.ports.unit.reusableOrder(walk, context);
     this.ports.iotlb.insertWalk(context.tag1, context.tag2, hi, lo, walk);
