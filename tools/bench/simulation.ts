@@ -67,7 +67,8 @@ export async function benchQuickstart(runs: number): Promise<number> {
 export async function benchNestedCold(dmas: number): Promise<number> {
   const { stats } = await dmaRate(benchScenario(NESTED_COLD), dmas);
   const perWalk = stats.iommu?.walks.references_per_walk ?? 0;
-  check(Math.abs(perWalk - 24) < 0.01, `${perWalk} references per walk`);
+  // Walks under way at the end have read some already.
+  check(Math.floor(perWalk) === 24, `${perWalk} references per walk`);
   check(stats.dma.iotlb_hit_rate === 0, `hit rate ${stats.dma.iotlb_hit_rate}`);
   return stats.engine.dmas_per_s;
 }
