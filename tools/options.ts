@@ -13,6 +13,7 @@ export interface ScenarioOptions {
 export interface RunFlags extends ScenarioOptions {
   readonly threads: number;
   readonly out?: string;
+  readonly svg?: string;
   readonly traceLevel: TraceLevel;
   readonly json?: boolean;
 }

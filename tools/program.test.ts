@@ -121,6 +121,16 @@ test('a sweep runs every point in its own folder and is reported as one table', 
   assert.not.match(out, 'DMA latency');
 });
 
+test('--svg draws the run; the points of a sweep each have a picture', async () => {
+  const out = join(FOLDER, 'drawn');
+  const one = join(out, 'pictures', 'one.svg');
+  await command(['run', scenarioFile('drawn'), '--out', out, '--svg', one]);
+  assert.match(readFileSync(one, 'utf8'), '>drawn</text>');
+  const sweep = scenarioFile('swept', 'sweep: [{ name: s, axes: { seed: [1, 2] } }]\n');
+  await command(['run', sweep, '--out', out, '--svg', join(out, 'all.svg')]);
+  assert.match(readFileSync(join(out, 'all-swept-s-2.svg'), 'utf8'), '>swept (s/2)</text>');
+});
+
 test('a figure that is not met ends with 1 after the report', async () => {
   const path = scenarioFile('unmet', 'expect: { dma.count: 3 }\n');
   const { code, out, err } = await command(['run', path, '--out', join(FOLDER, 'unmet')]);

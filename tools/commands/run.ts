@@ -1,6 +1,6 @@
 /** `iommusim run`: scenarios in, report (or JSON), trace and statistics out. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, parse } from 'node:path';
 import type { Command } from 'commander';
 import type { ExpectationResult } from '../../scenarios/expect.ts';
 import { loadScenario, type ScenarioPoint } from '../../scenarios/loader.ts';
@@ -21,6 +21,7 @@ import {
 import { ProgressLine } from '../progress.ts';
 import { type PointStats, renderPoints } from '../report/points.ts';
 import { renderExpectations, renderReport } from '../report/report.ts';
+import { renderSheet } from '../report/sheet/sheet.ts';
 
 const EXAMPLES = `
 Examples:
@@ -28,8 +29,10 @@ Examples:
   $ iommusim run scenarios/quickstart.yaml --set iommu.caches.iotlb.ways=16 --seed 7
   $ iommusim run scenarios/tenants-64.yaml --threads 2 --json
   $ iommusim run scenarios/pcie-bench.yaml --trace-level off
+  $ iommusim run scenarios/quickstart.yaml --svg quickstart.svg
 
 DIR receives trace.msgpack and stats.json; with several scenarios or a sweep, one folder each.
+--svg FILE.svg draws the result; of several runs each one, as FILE-<scenario>-<point>.svg.
 Exit code 1 when a figure of the scenario's expect: is not met.`;
 
 /** One point of one scenario, to be run. */
@@ -48,6 +51,7 @@ export function addRun(program: Command, io: Io, engine: Engine): void {
     .addOption(threadsOption())
     .addOption(seedOption())
     .option('--out <dir>', 'folder for trace and statistics (default: out/<scenario>)')
+    .option('--svg <file>', 'draw the result as an SVG picture')
     .addOption(traceLevelOption())
     .addOption(setOption())
     .addOption(jsonOption('the statistics'))
@@ -56,6 +60,7 @@ export function addRun(program: Command, io: Io, engine: Engine): void {
       const jobs = planJobs(words, flags);
       const outcomes: RunOutcome[] = [];
       for (const job of jobs) outcomes.push(await runJob(job, flags, io, engine));
+      if (flags.svg !== undefined) drawSheets(jobs, outcomes, flags.svg);
       report(jobs, outcomes, flags, io);
     });
 }
@@ -97,6 +102,16 @@ async function runJob(job: Job, flags: RunFlags, io: Io, engine: Engine): Promis
     return outcome;
   } finally {
     progress.end();
+  }
+}
+
+/** One picture; of several runs one each, beside each other and named after the run. */
+function drawSheets(jobs: readonly Job[], outcomes: readonly RunOutcome[], file: string): void {
+  const { dir, name, ext } = parse(file);
+  mkdirSync(dir === '' ? '.' : dir, { recursive: true });
+  for (const [i, { label, description }] of jobs.entries()) {
+    const path = jobs.length === 1 ? file : join(dir, `${name}-${fileName(label)}${ext || '.svg'}`);
+    writeFileSync(path, renderSheet(outcomes[i].stats, description));
   }
 }
 

@@ -1,26 +1,12 @@
 /** Report sections about DMAs: devices, and where the time of a DMA went. */
 import type { DeviceFigures, DmaFigures } from '../../scenarios/stats.ts';
 import type { Palette, ReportStats, Section } from './model.ts';
+import { WAIT_WORDS } from './reasons.ts';
 import { type Cell, left, right, tableLines } from './table.ts';
 import { bar, count, perSecond, rate, share, size, time } from './text.ts';
 
 const MAX_DEVICES = 16;
 const BAR_WIDTH = 40;
-
-/** What each wait reason means to a reader; the reasons are those of hw/pcie/transactions.ts. */
-const REASONS: readonly (readonly [reason: string, words: string])[] = [
-  ['issue', 'waiting in the device'],
-  ['link-up', 'link to the host'],
-  ['input', 'entering the IOMMU'],
-  ['context', 'context fetch'],
-  ['iotlb', 'IOTLB lookup'],
-  ['walk-queue', 'waiting for a walker'],
-  ['walk', 'page walk'],
-  ['order', 'waiting for older DMAs'],
-  ['fault', 'fault handling'],
-  ['memory', 'data in memory'],
-  ['link-down', 'link to the device'],
-];
 
 export function dmaSections(stats: ReportStats, palette: Palette): Section[] {
   const { dma, devices } = stats;
@@ -124,7 +110,7 @@ function breakdown(dma: DmaFigures, palette: Palette): Section {
   const total = Object.values(dma.waits_ps).reduce((sum, ps) => sum + ps, 0);
   const largest = Math.max(1, ...Object.values(dma.waits_ps));
   const heads = [left('reason'), left(''), right('per DMA'), right('share'), left('')];
-  const rows = REASONS.filter(([reason]) => (dma.waits_ps[reason] ?? 0) > 0).map(
+  const rows = WAIT_WORDS.filter(([reason]) => (dma.waits_ps[reason] ?? 0) > 0).map(
     ([reason, words]) => {
       const ps = dma.waits_ps[reason] ?? 0;
       return [

@@ -1,4 +1,4 @@
-/** The points of a sweep, or several scenarios, side by side: the figures that one compares first. */
+/** The points of a sweep, or several scenarios, side by side: what one compares first. */
 import type { RunStats } from '../../scenarios/stats.ts';
 import type { Palette } from './model.ts';
 import { left, right, tableLines } from './table.ts';
@@ -18,7 +18,7 @@ export function renderPoints(points: readonly PointStats[], palette: Palette): s
     right('p50'),
     right('p99'),
     right('IOTLB hits'),
-    right('references'),
+    right('refs/walk'),
     right('cores busy'),
   ];
   const rows = points.map(({ label, stats: { dma, iommu, host } }) => [
@@ -32,7 +32,9 @@ export function renderPoints(points: readonly PointStats[], palette: Palette): s
     iommu === null || iommu.walks.count === 0 ? '-' : decimal(iommu.walks.references_per_walk),
     share(host.busy_rate),
   ]);
-  const note = palette.dim('  latency from issue to completion, references per walk');
+  const note = palette.dim(
+    '  mean, p50 and p99: latency from issue to completion · refs: memory references',
+  );
   const lines = [`${palette.title('Points')}${note}`, ...tableLines(heads, rows, palette.head)];
   return `${lines.join('\n')}\n`;
 }
