@@ -55,8 +55,8 @@ const HOST_CLOCK = {
   module: new URL(`./host-clock${EXTENSION}`, import.meta.url).href,
   export: 'hostNanoseconds',
 };
-/** A front end does about as much per DMA as a shard does for a fifth of a nested walk. */
-const MAIN_WEIGHT = 1;
+/** The work of the front end and the devices, in parts of what all shards do together. */
+const MAIN_SHARE = 0.3;
 
 class Run {
   readonly machine: Machine;
@@ -96,7 +96,7 @@ class Run {
         built = { machine, probe };
         return { finish: () => this.finishMain(), dump: () => machine.dump() };
       },
-      mainWeight: MAIN_WEIGHT,
+      mainWeight: MAIN_SHARE * walkers.shards,
       others: shardSources(scenario, this.clock, level),
       shared,
       hooks: [new StoreExchange(memory, storeLogs)],
