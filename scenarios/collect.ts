@@ -118,7 +118,7 @@ function walkFigures(machine: Machine, shards: readonly ShardReport[]): WalkFigu
     slots: {
       capacity: slots,
       mean: share(busy, machine.measuredCycles),
-      max: Math.max(0, ...shards.map(({ shard }) => shard.queuePeak)),
+      max: sum(shards.map(({ shard }) => shard.slotPeak)),
     },
   };
 }
@@ -156,11 +156,14 @@ function levelFigures(
   };
 }
 
-/** Reads of a level that were not made: every hit at this level or below saved one. */
+/**
+ * Reads of a level that were not made: every hit at this level or below saved one, in stage 2 also
+ * every hit of the nested TLB.
+ */
 function skippedAt(caches: ShardReport['caches'], kind: number, level: number): number {
   if (caches === null || kind === REF_REDIRECT) return 0;
   const { hits } = kind === REF_STAGE1 ? caches.stage1 : caches.stage2;
-  let skipped = 0;
+  let skipped = kind === REF_STAGE2 ? caches.nestedHits : 0;
   for (let below = 1; below <= level && below < hits.length; below++) skipped += hits[below];
   return skipped;
 }
@@ -203,7 +206,7 @@ export function iommuFigures(machine: Machine, shards: readonly ShardReport[]): 
   const { scenario, iommu, contexts, iotlb } = machine;
   const { statistics, peaks } = iommu.frontEnd;
   const merged = statistics.merged;
-  const lookups = iotlb.statistics.hits + iotlb.statistics.misses;
+  const lookups = statistics.hits + statistics.misses + merged;
   return {
     arch: scenario.iommu.arch,
     requests: statistics.requests,
@@ -212,7 +215,7 @@ export function iommuFigures(machine: Machine, shards: readonly ShardReport[]): 
       contexts.statistics.hits,
       contexts.statistics.misses,
       contexts.evictions,
-      0,
+      contexts.statistics.dropped,
     ),
     iotlb: {
       lookups,
@@ -221,7 +224,7 @@ export function iommuFigures(machine: Machine, shards: readonly ShardReport[]): 
       merged,
       evictions: iotlb.evictions,
       invalidated: iotlb.statistics.dropped,
-      hit_rate: share(statistics.hits, statistics.hits + statistics.misses + merged),
+      hit_rate: share(statistics.hits, lookups),
     },
     walks: walkFigures(machine, shards),
     commands: commandFigures(machine),

@@ -238,6 +238,8 @@ export class Machine {
     this.accounting.reset();
     this.timing.resetStatistics();
     this.iommu.resetFigures();
+    this.iotlb.resetStatistics();
+    this.contexts.resetStatistics();
     this.software.resetFigures();
     for (const device of this.devices) device.resetFigures?.();
   }

@@ -19,6 +19,12 @@ export class ContextCache {
     this.contexts = new Array<TranslationContext | null>(this.tags.entries).fill(null);
   }
 
+  /** Figures count from now on. */
+  resetStatistics(): void {
+    Object.assign(this.statistics, { hits: 0, misses: 0, dropped: 0 });
+    this.tags.evictions = 0;
+  }
+
   /** Entries that had to go to make room. */
   get evictions(): number {
     return this.tags.evictions;

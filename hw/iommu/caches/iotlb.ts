@@ -103,6 +103,12 @@ export class Iotlb {
     this.probes = new ProbeList(arrays.length);
   }
 
+  /** Figures count from now on. */
+  resetStatistics(): void {
+    Object.assign(this.statistics, { hits: 0, misses: 0, fills: 0, dropped: 0 });
+    for (const tags of this.tags) tags.evictions = 0;
+  }
+
   /** Number of entries in use. */
   get used(): number {
     return this.tags.reduce((sum, tags) => sum + tags.used, 0);

@@ -215,6 +215,18 @@ export class WalkCaches {
     return dropped;
   }
 
+  /** Figures count from now on. */
+  resetStatistics(): void {
+    const { statistics } = this;
+    for (const { hits, misses } of [statistics.stage1, statistics.stage2]) {
+      hits.fill(0);
+      misses.fill(0);
+    }
+    statistics.nestedHits = 0;
+    statistics.nestedMisses = 0;
+    statistics.dropped = 0;
+  }
+
   /** Drops everything. */
   clear(): void {
     this.nested.clear();

@@ -26,7 +26,8 @@ export interface ShardStatistics {
   referenceCycles: number[];
   queuedCycles: number;
   busyCycles: number;
-  queuePeak: number;
+  /** Most walk slots in use at a time. */
+  slotPeak: number;
 }
 
 export function emptyStatistics(): ShardStatistics {
@@ -40,6 +41,6 @@ export function emptyStatistics(): ShardStatistics {
     referenceCycles: [],
     queuedCycles: 0,
     busyCycles: 0,
-    queuePeak: 0,
+    slotPeak: 0,
   };
 }

@@ -159,7 +159,6 @@ export class WalkShard {
 
   /** Statistics as plain data. */
   finish(): ShardStatistics {
-    this.statistics.queuePeak = this.queue.peak;
     this.statistics.references = [...this.references];
     this.statistics.referenceCycles = [...this.referenceCycles];
     return this.statistics;
@@ -168,6 +167,7 @@ export class WalkShard {
   /** Figures count from now on. */
   resetStatistics(): void {
     this.totals?.restart();
+    this.caches?.resetStatistics();
     Object.assign(this.statistics, emptyStatistics());
     this.references.fill(0);
     this.referenceCycles.fill(0);
@@ -197,6 +197,8 @@ export class WalkShard {
 
   private start(words: Int32Array, base: number, arrival: number, stale: boolean): void {
     const slot = this.freeSlots[--this.free];
+    const used = this.options.slots - this.free;
+    if (used > this.statistics.slotPeak) this.statistics.slotPeak = used;
     const walk = this.walks[slot];
     const now = this.events.now;
     this.miss[slot] = words[base + WALK_MISS];

@@ -5,7 +5,6 @@ const INITIAL_ROWS = 64;
 
 export class WalkQueue {
   length = 0;
-  peak = 0;
   /** The oldest requests, whose contexts were invalidated since, and an epoch before that. */
   stale = 0;
   staleEpoch = 0;
@@ -19,7 +18,7 @@ export class WalkQueue {
     const target = row * WALK_WORDS;
     for (let i = 0; i < WALK_WORDS; i++) this.rows[target + i] = words[base + i];
     this.arrival[row] = cycle;
-    if (++this.length > this.peak) this.peak = this.length;
+    this.length++;
   }
 
   /** Words of the oldest request, at `oldestBase`. */

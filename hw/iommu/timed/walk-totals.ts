@@ -71,11 +71,12 @@ export class WalkTotals {
     this.onTold?.();
   }
 
-  /** The shard's sums begin anew at zero. */
+  /** The sums of the shard and of its caches begin anew at zero. */
   restart(): void {
     this.tell();
     this.toldReferences.fill(0);
     this.toldCycles.fill(0);
+    this.toldSaved.fill(0);
     this.toldWalks = 0;
     this.toldBusy = 0;
   }
@@ -100,9 +101,7 @@ export class WalkTotals {
     if (references > 0 && level > this.highest[kind]) this.highest[kind] = level;
     const saved = level > this.highest[kind] ? 0 : this.savedAt(kind, level);
     const count = references - this.toldReferences[at];
-    const told = this.toldSaved[at];
-    // The caches' own figures may have begun anew.
-    const more = saved >= told ? saved - told : saved;
+    const more = saved - this.toldSaved[at];
     if (count + more === 0) return;
     this.emit(kind | (level << 4), count, more, cycles - this.toldCycles[at]);
     this.toldReferences[at] = references;
