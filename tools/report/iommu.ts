@@ -9,7 +9,7 @@ import type {
 } from '../../scenarios/stats.ts';
 import type { Palette, ReportStats, Section } from './model.ts';
 import { left, right, tableLines } from './table.ts';
-import { count, decimal, share, time } from './text.ts';
+import { count, decimal, ratio, share, time } from './text.ts';
 
 const LATENCY_TITLES = ['mean', 'p50', 'p90', 'p99', 'p99.9', 'max'];
 
@@ -91,7 +91,7 @@ function walkSection(walks: WalkFigures, palette: Palette): Section {
       String(level.level),
       level.name,
       count(level.references),
-      decimal(level.references / walks.count),
+      ratio(level.references, walks.count),
       wanted === 0 ? '-' : share(level.skipped / wanted),
       level.references === 0 ? '-' : time(level.mean_ps),
     ];

@@ -42,15 +42,26 @@ test('the breakdown tiles the whole life of a DMA and has no row without time', 
   assert.not.match(block, 'fault handling');
 });
 
-test('many devices are cut off, and all of them are summed up', () => {
+test('many devices are folded to least, median and most, and all of them are summed up', () => {
   const text = renderReport(sampleStats(40), PLAIN);
-  assert.match(text, 'Devices  first 16 of 40');
+  assert.match(text, 'Devices  40 devices, each column by itself');
+  assert.match(text, /\nleast +40,000[^\n]+\nmedian +40,000[^\n]+\nmost +40,000/);
   assert.match(text, /\nall +1,600,000/);
+  assert.match(text, /\nall +packets received 493,800/);
+  assert.not.match(text, 'nic.0');
+  assert.match(renderReport(sampleStats(12), PLAIN), 'nic.11');
 });
 
 test('what a device counts for itself is listed, without zeros', () => {
   const text = renderReport(sampleStats(), PLAIN);
   assert.match(text, /nic\.0 +packets received 12,345 · descriptor fetches 400\n/);
+});
+
+test('bytes stand beside what they are the bytes of', () => {
+  const stats = sampleStats();
+  const master = { received: 3, 'received-bytes': 3072, dropped: 0, 'dropped-bytes': 0 };
+  const devices = { nic: { ...stats.devices['nic.0'], master } };
+  assert.match(renderReport({ ...stats, devices }, PLAIN), /nic +received 3 \(3\.00KiB\)\n/);
 });
 
 test('a stale use is a red line', () => {
@@ -87,6 +98,21 @@ test('expectations are listed with what was expected, measured and by how much i
   );
   assert.match(text, /dma\.throughput_bps +32\.5Gb\/s ±15% +39\.00Gb\/s +\+20\.0% +FAILED/);
   assert.match(text, '0 expectations met, 1 failed');
+});
+
+test('a figure that is met alike in many runs is one row, one that is not has a row each', () => {
+  const rows = [0, 1, 2, 3].flatMap((i) => {
+    const base = { pass: true, expected: '0', deviation: 0, note: '' };
+    return [
+      { label: `p/${i}`, result: { ...base, path: 'safety.stale_uses', measured: 0 } },
+      { label: `p/${i}`, result: { ...base, path: 'dma.count', measured: i, deviation: i } },
+    ];
+  });
+  const text = renderExpectations(rows, PLAIN);
+  assert.is(text.match(/safety\.stale_uses/g)?.length, 1);
+  assert.match(text, /each of 4 +safety\.stale_uses/);
+  assert.is(text.match(/dma\.count/g)?.length, 4);
+  assert.match(text, '8 expectations met, 0 failed');
 });
 
 test('numbers are aligned right, words left, and too long words are cut', () => {

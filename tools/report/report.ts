@@ -61,14 +61,44 @@ function wrap(text: string, width: number): string[] {
   return line === '' ? lines : [...lines, line];
 }
 
+interface LabelledResult {
+  readonly label: string;
+  readonly result: ExpectationResult;
+}
+
+/** Runs with the same outcome of a figure that are still listed one by one. */
+const MAX_ALIKE = 3;
+
+/** A figure that came out exactly as expected, and alike, in every run gets one row. */
+function folded(results: readonly LabelledResult[]): LabelledResult[] {
+  const rows: LabelledResult[] = [];
+  const byPath = new Map<string, LabelledResult[]>();
+  for (const entry of results) {
+    const { path } = entry.result;
+    byPath.set(path, [...(byPath.get(path) ?? []), entry]);
+  }
+  for (const entry of results) {
+    const alike = byPath.get(entry.result.path) ?? [];
+    const { expected, measured } = alike[0].result;
+    const isOne = alike.every(
+      ({ result }) =>
+        result.pass &&
+        !result.deviation &&
+        result.expected === expected &&
+        result.measured === measured,
+    );
+    if (!isOne || alike.length <= MAX_ALIKE) rows.push(entry);
+    else if (entry === alike[0]) rows.push({ ...entry, label: `each of ${alike.length}` });
+  }
+  return rows;
+}
+
 /** One row per expected figure; `label` names the sweep point. */
-export function renderExpectations(
-  results: readonly { readonly label: string; readonly result: ExpectationResult }[],
-  palette: Palette,
-): string {
+export function renderExpectations(results: readonly LabelledResult[], palette: Palette): string {
+  const shown = folded(results);
   const labelled = results.some(({ label }) => label !== '');
   const heads = [left('figure'), right('expected'), right('measured'), right('off by'), left('')];
-  const rows = results.map(({ label, result }) => {
+  const rows = shown.map(({ label, result }) => {
     const verdict = result.pass ? 'ok' : 'FAILED';
     const note = result.note === '' ? '' : `: ${result.note}`;
     const cells = [

@@ -18,8 +18,8 @@ export function systemSections(stats: ReportStats, palette: Palette): Section[] 
 function memorySection(memory: NonNullable<ReportStats['memory']>): Section {
   const { reads, writes, llc, dram_reads, dram_writes, dram_busy_rate } = memory;
   const lines = [
-    `${count(reads)} reads · ${count(writes)} writes · LLC hits ${share(llc.hit_rate)}`,
-    `DRAM ${count(dram_reads)} reads · ${count(dram_writes)} writes · busy ${share(dram_busy_rate)}`,
+    `accesses: ${count(reads)} reads · ${count(writes)} writes · LLC hits ${share(llc.hit_rate)}`,
+    `DRAM lines: ${count(dram_reads)} reads · ${count(dram_writes)} writes · busy ${share(dram_busy_rate)}`,
   ];
   return { title: 'Memory', note: '', lines };
 }

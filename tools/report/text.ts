@@ -4,7 +4,7 @@ import { formatBytes, formatCount, formatDuration, formatRate } from '../../sim/
 const DIGITS = 3;
 
 export function time(ps: number): string {
-  return formatDuration(ps, DIGITS);
+  return ps === 0 ? '0ns' : formatDuration(ps, DIGITS);
 }
 
 export function rate(bitsPerSecond: number): string {
@@ -40,6 +40,12 @@ export function perSecond(value: number, thing = ''): string {
 /** A mean or a ratio without unit. */
 export function decimal(value: number): string {
   return value.toFixed(2);
+}
+
+/** Things for each of others; what is too little to show is not shown as nothing. */
+export function ratio(things: number, each: number): string {
+  const text = decimal(things / each);
+  return things > 0 && text === '0.00' ? '<0.01' : text;
 }
 
 /** A bar of `share` of `width` cells, in eighths of a cell. */

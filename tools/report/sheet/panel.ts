@@ -35,5 +35,5 @@ export function share(part: number): string {
 
 /** A round time, as on an axis: `0 ns`, `1 µs`. */
 export function roundTime(ps: number): string {
-  return ps === 0 ? '0 ns' : time(ps).replace(/\.0+(?= )|(?<=\.\d+)0+(?= )/, '');
+  return time(ps).replace(/\.0+(?= )|(?<=\.\d+)0+(?= )/, '');
 }

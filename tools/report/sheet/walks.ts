@@ -1,6 +1,6 @@
 /** Panels about translation: references of a walk by stage and level, hit rates of the caches. */
 import type { CacheFigures, IommuFigures, WalkFigures } from '../../../scenarios/stats.ts';
-import { count, decimal } from '../text.ts';
+import { count, decimal, ratio } from '../text.ts';
 import { heading, type Panel, share, time } from './panel.ts';
 import { blend, box, fitted, inkOn, text } from './svg.ts';
 
@@ -72,7 +72,7 @@ function cellOf(
     text(middle, y + down, words, { size, bold, anchor: 'middle', fill: ink });
   return [
     box(x, y, wide, CELL_HIGH, { fill, radius: 4, tip }),
-    line(26, perWalk > 0 && perWalk < 0.005 ? '< 0.01' : decimal(perWalk), 18, true),
+    line(26, ratio(at.references, walks.count), 18, true),
     line(42, `${share(wanted === 0 ? 0 : at.skipped / wanted)} saved`, 11),
     line(57, at.references === 0 ? 'not read' : time(at.mean_ps), 11),
   ];
