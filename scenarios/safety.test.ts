@@ -215,4 +215,111 @@ test('a NIC and its driver never use a buffer after its unmap; strict not even b
   assert.ok(packets > 1000, `${packets} packets`);
 });
 
+// A machine whose stale translations live long: much in use, slow walks, large caches.
+const EXPOSED = {
+  iommu: {
+    caches: { iotlb: { sets: 16, ways: 4 } },
+    walkers: { shards: 2, slots: 2 },
+  },
+  memory: { llc_size: '0B', dram_latency: '150ns' },
+  host: { cores: 2, guest_exit: '100ns' },
+  devices: [
+    {
+      name: 'rogue',
+      domain: 'kernel',
+      master: { kind: 'pattern', window: '128KiB', size: '64B', outstanding: 32 },
+    },
+  ],
+};
+
+/** A long time between a fence and what follows it. */
+const SLOW_COMMANDS = { commands: { execute: '200ns' } };
+/** A long time between a walk and its answer, and always walks: the IOTLB holds half the pages. */
+const SLOW_SHARDS = {
+  caches: { iotlb: { sets: 4, ways: 4 } },
+  walkers: { ...EXPOSED.iommu.walkers, slots: 8, transit: '800ns' },
+  commands: { doorbell: '0ns', execute: '0ns', complete: '0ns' },
+};
+
+interface Breakage {
+  /** Where it shows. */
+  readonly iommu: object;
+  readonly sabotage: (machine: Machine) => void;
+}
+
+const leaveInvalidationsOut = ({ software: { driver } }: Machine): void => {
+  driver.postInvalidation = (_domain, _hi, _lo, pages) => pages;
+  driver.postDomainInvalidation = () => true;
+};
+
+const postFenceFirst = ({ software: { driver } }: Machine): void => {
+  const postInvalidation = driver.postInvalidation.bind(driver);
+  const postFence = driver.postFence.bind(driver);
+  const late: (() => void)[] = [];
+  driver.postInvalidation = (domain, hi, lo, pages) => {
+    late.push(() => postInvalidation(domain, hi, lo, pages));
+    return pages;
+  };
+  driver.postFence = () => {
+    const token = postFence();
+    for (const post of late.splice(0)) post();
+    return token;
+  };
+};
+
+const BREAKAGES: Readonly<Record<string, Breakage>> = {
+  'a driver that posts the fence without the invalidation': {
+    iommu: SLOW_COMMANDS,
+    sabotage: leaveInvalidationsOut,
+  },
+  'a driver that posts the fence before the invalidation': {
+    iommu: SLOW_COMMANDS,
+    sabotage: postFenceFirst,
+  },
+  'a unit whose fence does not wait for walks in flight': {
+    iommu: SLOW_SHARDS,
+    sabotage: ({ iommu }) => {
+      Object.assign(iommu.commandUnit, { acknowledged: Number.POSITIVE_INFINITY });
+    },
+  },
+  'a unit that fills the IOTLB with what was invalidated during the walk': {
+    iommu: SLOW_SHARDS,
+    sabotage: ({ iommu }) => {
+      iommu.frontEnd.log.covers = () => false;
+    },
+  },
+};
+for (const [broken, breakage] of Object.entries(BREAKAGES)) {
+  test(`${broken} is caught`, async () => {
+    let caught = 0;
+    for (const [arch, translation] of TRANSLATIONS) {
+      const iommu = { ...EXPOSED.iommu, ...breakage.iommu, arch };
+      const domains = [{ name: 'kernel', translation }];
+      const parts = { ...EXPOSED, iommu, domains, run: { for: '200us' } };
+      const sound = await runRemapped(parts);
+      assert.equal(sound.machine.software.safety.firstViolations, []);
+      const { machine } = await runRemapped(parts, breakage.sabotage);
+      const { violations, firstViolations } = machine.software.safety;
+      caught += violations;
+      for (const { kind } of firstViolations) {
+        assert.ok(kind === 'after-acknowledge' || kind === 'wrong-frame', kind);
+      }
+    }
+    assert.ok(caught > 0);
+  });
+}
+
+test('a NIC whose driver leaves invalidations out writes into buffers that are not its own', async () => {
+  const scenario = resolveText(
+    JSON.stringify({
+      run: { for: '50us' },
+      domains: [{ name: 'kernel', translation: 'stage1', policy: 'strict' }],
+      devices: [{ name: 'nic', domain: 'kernel', master: { kind: 'nic', receive_ring: 16 } }],
+    }),
+  );
+  const { software } = await runMachine(scenario, leaveInvalidationsOut);
+  assert.ok(software.safety.violations > 0);
+  assert.is(software.safety.firstViolations[0].kind, 'wrong-frame');
+});
+
 test.run();
