@@ -2,7 +2,7 @@
 import type { CacheFigures, IommuFigures, WalkFigures } from '../../../scenarios/stats.ts';
 import { count, decimal, ratio } from '../text.ts';
 import { heading, type Panel, share, time } from './panel.ts';
-import { blend, box, fitted, inkOn, text } from './svg.ts';
+import { blend, box, fitted, inkOn, type TextStyle, text } from './svg.ts';
 
 const FEW = '#f3eef1';
 const MANY = '#882255';
@@ -65,16 +65,17 @@ function cellOf(
   const perWalk = at.references / walks.count;
   const wanted = at.references + at.skipped;
   const fill = blend(FEW, MANY, Math.sqrt(perWalk / largest));
-  const ink = inkOn(fill);
+  const isRead = at.references > 0;
+  const ink: TextStyle = isRead ? { fill: inkOn(fill) } : {};
   const middle = x + wide / 2;
   const tip = `${at.stage} level ${at.level}: ${count(at.references)} references, ${count(at.skipped)} saved`;
   const line = (down: number, words: string, size: number, bold = false): string =>
-    text(middle, y + down, words, { size, bold, anchor: 'middle', fill: ink });
+    text(middle, y + down, words, { size, bold, anchor: 'middle', ...ink });
   return [
-    box(x, y, wide, CELL_HIGH, { fill, radius: 4, tip }),
+    box(x, y, wide, CELL_HIGH, { ...(isRead ? { fill } : { kind: 'tile' }), radius: 4, tip }),
     line(26, ratio(at.references, walks.count), 18, true),
     line(42, `${share(wanted === 0 ? 0 : at.skipped / wanted)} saved`, 11),
-    line(57, at.references === 0 ? 'not read' : time(at.mean_ps), 11),
+    line(57, isRead ? time(at.mean_ps) : 'not read', 11),
   ];
 }
 
@@ -91,7 +92,7 @@ export function cachePanel(iommu: IommuFigures, wide: number): Panel {
     ...Object.entries(iommu.walks.caches),
   ];
   const caches = named.filter(([, { hits, misses }]) => hits + misses > 0);
-  const track = wide - CACHE_NAMES - CACHE_FIGURES;
+  const track = wide - CACHE_NAMES - CACHE_FIGURES - 8;
   const shapes = heading('Hit rates', 'share of lookups');
   for (const [i, [name, { hits, misses, hit_rate }]] of caches.entries()) {
     const y = CACHES_TOP + i * CACHE_ROW;
