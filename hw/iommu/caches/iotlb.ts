@@ -298,9 +298,9 @@ export class Iotlb {
     let dropped = 0;
     for (let array = 0; array < this.tags.length; array++) {
       const tags = this.tags[array];
-      if (tags.used === 0) continue;
-      for (let slot = 0; slot < tags.entries; slot++) {
-        if (tags.live[slot] === 0 || !this.covered(array, slot, op)) continue;
+      for (let at = tags.used - 1; at >= 0; at--) {
+        const slot = tags.inUse[at];
+        if (!this.covered(array, slot, op)) continue;
         this.remove(array, slot);
         dropped++;
       }

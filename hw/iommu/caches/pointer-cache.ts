@@ -134,9 +134,11 @@ export class PointerCache {
 
   private drop(covered: (slot: number) => boolean): number {
     let dropped = 0;
-    for (let slot = 0; slot < this.tags.entries && this.tags.used > 0; slot++) {
-      if (this.tags.live[slot] === 0 || !covered(slot)) continue;
-      this.tags.remove(slot);
+    const tags = this.tags;
+    for (let at = tags.used - 1; at >= 0; at--) {
+      const slot = tags.inUse[at];
+      if (!covered(slot)) continue;
+      tags.remove(slot);
       dropped++;
     }
     return dropped;

@@ -106,6 +106,15 @@ test('keys that differ in one word only are different keys', () => {
   assert.is(tags.find(1, 9, 9, 4), -1);
 });
 
+test('the slots in use are listed once each, whatever came and went', () => {
+  const tags = filled(5, 'lru', 7);
+  tags.remove(tags.find(0, 0, 0, 3));
+  tags.remove(tags.find(0, 0, 0, 6));
+  put(tags, 9);
+  const keys = [...tags.inUse.subarray(0, tags.used)].map((slot) => tags.key(slot, 3));
+  assert.equal(keys.sort(), [2, 4, 5, 9]);
+});
+
 test('a cache of no sets or ways finds nothing', () => {
   assert.is(new SetAssociative({ sets: 0, ways: 4, policy: 'lru' }).find(0, 0, 0, 0), -1);
   assert.is(new SetAssociative({ sets: 4, ways: 0, policy: 'plru' }).entries, 0);

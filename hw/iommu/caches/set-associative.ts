@@ -54,6 +54,8 @@ export class SetAssociative {
   readonly live: Uint8Array;
   /** Number of slots in use. */
   used = 0;
+  /** The slots in use, in no particular order. Who removes while going through goes from the end. */
+  readonly inUse: Int32Array;
   /** Keys that had to go to make room. */
   evictions = 0;
   private readonly policy: number;
@@ -61,6 +63,8 @@ export class SetAssociative {
   private readonly heads: Int32Array;
   private readonly chain: Int32Array;
   private readonly usedOf: Int32Array;
+  /** Where a slot stands in `inUse`. */
+  private readonly placeOf: Int32Array;
   /** Most to least recently used, per set: neighbours of each slot and both ends of each set. */
   private readonly newer: Int32Array;
   private readonly older: Int32Array;
@@ -86,6 +90,8 @@ export class SetAssociative {
     this.heads = new Int32Array(buckets);
     this.chain = new Int32Array(entries);
     this.usedOf = new Int32Array(sets);
+    this.inUse = new Int32Array(entries);
+    this.placeOf = new Int32Array(entries);
     const listed = this.policy === LRU ? entries : 0;
     this.newer = new Int32Array(listed);
     this.older = new Int32Array(listed);
@@ -170,7 +176,8 @@ export class SetAssociative {
     } else {
       this.live[slot] = 1;
       this.usedOf[Math.floor(slot / this.ways)]++;
-      this.used++;
+      this.placeOf[slot] = this.used;
+      this.inUse[this.used++] = slot;
     }
     const at = slot * KEY_WORDS;
     this.keys[at] = k0;
@@ -187,7 +194,10 @@ export class SetAssociative {
   remove(slot: number): void {
     this.unlink(slot);
     this.live[slot] = 0;
-    this.used--;
+    const place = this.placeOf[slot];
+    const last = this.inUse[--this.used];
+    this.inUse[place] = last;
+    this.placeOf[last] = place;
     this.usedOf[Math.floor(slot / this.ways)]--;
   }
 
