@@ -47,8 +47,9 @@ export class MemoryView implements MemoryPort {
 
   read32(hi: number, lo: number, offset: number): number {
     if (this.log.count !== 0) {
-      const at = this.find(keyLow(lo, offset), keyHigh(hi, offset));
-      if (this.overlay[at] === this.log.generation) return this.overlay[at + 3];
+      const generation = this.log.generation;
+      const at = this.find(generation, keyLow(lo, offset), keyHigh(hi, offset));
+      if (this.overlay[at] === generation) return this.overlay[at + 3];
     }
     return this.memory.read32(hi, lo, offset);
   }
@@ -91,29 +92,25 @@ export class MemoryView implements MemoryPort {
     }
     const low = keyLow(lo, offset);
     const high = keyHigh(hi, offset);
-    let at = this.find(low, high);
+    let at = this.find(generation, low, high);
     if (this.overlay[at] !== generation) {
       this.used++;
       if (this.used << (ENTRY_SHIFT + 1) > this.overlay.length) {
         this.grow();
-        at = this.find(low, high);
+        at = this.find(generation, low, high);
       }
     }
-    this.put(at, low, high, value);
-  }
-
-  private put(at: number, low: number, high: number, value: number): void {
-    this.overlay[at] = this.log.generation;
-    this.overlay[at + 1] = low;
-    this.overlay[at + 2] = high;
-    this.overlay[at + 3] = value;
+    const overlay = this.overlay;
+    overlay[at] = generation;
+    overlay[at + 1] = low;
+    overlay[at + 2] = high;
+    overlay[at + 3] = value;
   }
 
   /** Entry of a word, or the free entry where it would go. */
-  private find(low: number, high: number): number {
+  private find(generation: number, low: number, high: number): number {
     const overlay = this.overlay;
     const mask = overlay.length - 1;
-    const generation = this.log.generation;
     const hash = Math.imul(low, 0x9e3779b1) ^ Math.imul(high, 0x85ebca6b);
     let at = ((hash ^ (hash >>> 15)) << ENTRY_SHIFT) & mask;
     while (overlay[at] === generation && (overlay[at + 1] !== low || overlay[at + 2] !== high)) {
@@ -128,12 +125,8 @@ export class MemoryView implements MemoryPort {
     this.overlay = new Int32Array(old.length * 2);
     for (let from = 0; from < old.length; from += ENTRY_WORDS) {
       if (old[from] !== generation) continue;
-      this.put(
-        this.find(old[from + 1], old[from + 2]),
-        old[from + 1],
-        old[from + 2],
-        old[from + 3],
-      );
+      const at = this.find(generation, old[from + 1], old[from + 2]);
+      for (let i = 0; i < ENTRY_WORDS; i++) this.overlay[at + i] = old[from + i];
     }
   }
 }
