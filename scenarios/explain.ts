@@ -172,7 +172,7 @@ function timed(
   steps: readonly Step[],
 ): Required<Pick<Explanation, 'references' | 'other'>> & { readonly cycles: number } {
   const { iommu } = scenario;
-  const config = memoryTimingConfig(scenario.memory, clock, 1 + iommu.walkers.shards);
+  const config = memoryTimingConfig(scenario.memory, clock, 2 * iommu.walkers.shards);
   const frontEnd = new MemoryTiming(config);
   const shard = new MemoryTiming(config);
   const lookup = clock.nearest(iommu.caches.iotlb.latency);

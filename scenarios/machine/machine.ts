@@ -33,6 +33,9 @@ import { createIotlb, createUnit, frontEndOptions, redirectOf } from './iommu.ts
 import { Recording } from './recording.ts';
 import { Software } from './software.ts';
 
+/** Half of the cache and of DRAM is for data; the walk shards share the other half. */
+const DATA_SLICES = 2;
+
 /** Transactions that may be in flight in the whole machine. */
 const TRANSACTIONS_PER_DEVICE = 1024;
 const TRANSACTIONS_MIN = 4096;
@@ -90,8 +93,7 @@ export class Machine {
     const wanted = scenario.devices.length * perDevice;
     const capacity = Math.min(TRANSACTIONS_MAX, Math.max(TRANSACTIONS_MIN, wanted));
     this.txns = new Transactions(capacity);
-    const slices = 1 + iommu.walkers.shards;
-    this.timing = new MemoryTiming(memoryTimingConfig(scenario.memory, clock, slices));
+    this.timing = new MemoryTiming(memoryTimingConfig(scenario.memory, clock, DATA_SLICES));
     this.accounting = new DmaAccounting(this.txns, scenario.devices.length, probe);
     this.unmaps = InvalidationRecorder.on(probe);
     this.iotlb = createIotlb(iommu);

@@ -25,7 +25,7 @@ export function shardSources(
     updateCycles: clock.nearest(walkers.update),
     warmupCycle: clock.ceil(scenario.run.warmup),
     caches: walkCacheGeometries(iommu),
-    timing: memoryTimingConfig(scenario.memory, clock, 1 + walkers.shards),
+    timing: memoryTimingConfig(scenario.memory, clock, 2 * walkers.shards),
     traceLevel,
   };
   return Array.from({ length: walkers.shards }, () => ({

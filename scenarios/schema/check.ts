@@ -37,9 +37,9 @@ function isPowerOfTwo(value: number): boolean {
   return value > 0 && Number.isInteger(Math.log2(value));
 }
 
-/** The front end and every walk shard have a slice of the cache. */
+/** Half of the cache is for data; the walk shards share the other half. */
 function checkMemory({ memory, iommu, clock }: WrittenScenario): Finding[] {
-  const slices = 1 + iommu.walkers.shards;
+  const slices = 2 * iommu.walkers.shards;
   return refusals(['memory'], () => memoryTimingConfig(memory, new Clock(clock), slices));
 }
 
