@@ -8,7 +8,7 @@ import type { Partition, PartitionHandle } from '../../../sim/parallel/partition
 import { SILENT_PROBE } from '../../../sim/probe.ts';
 import { defaults } from '../../../sim/spec.ts';
 import { Clock } from '../../../sim/time/clock.ts';
-import { PHASE_UNIT } from '../../../sim/time/event-queue.ts';
+import { type EventQueue, PHASE_UNIT } from '../../../sim/time/event-queue.ts';
 import { pageNumber, pnHi, pnLo } from '../../address.ts';
 import type { Domain } from '../../host/drivers/driver.ts';
 import { DEFAULT_RISCV_DRIVER, RiscvDriver } from '../../host/drivers/riscv.ts';
@@ -108,6 +108,8 @@ export class TimedBench {
   readonly outcomes: number[] = [];
   /** Cycles in which fences completed. */
   readonly fences: number[] = [];
+  /** Called after each of them. */
+  afterFence: () => void = () => {};
   private readonly partition: Partition;
   private readonly txns = new Transactions(64);
   private readonly script: (() => void)[] = [];
@@ -165,12 +167,19 @@ export class TimedBench {
       },
     );
     this.driver.initialise();
-    this.iommu.onFence = () => this.fences.push(events.now);
+    this.iommu.onFence = () => {
+      this.fences.push(events.now);
+      this.afterFence();
+    };
     this.onScript = events.register(PHASE_UNIT, 'script', (step) => this.script[step]());
   }
 
+  get events(): EventQueue {
+    return this.partition.events;
+  }
+
   get now(): number {
-    return this.partition.events.now;
+    return this.events.now;
   }
 
   /** Ends set-up: commands take time from now on. */
@@ -180,7 +189,7 @@ export class TimedBench {
   }
 
   at(cycle: number, step: () => void): void {
-    this.partition.events.at(cycle, this.onScript, this.script.push(step) - 1, 0);
+    this.events.at(cycle, this.onScript, this.script.push(step) - 1, 0);
   }
 
   /** A first-stage domain with pages 1, 2, ... mapped to the frames from `frame` on. */
