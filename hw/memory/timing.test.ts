@@ -5,7 +5,10 @@ import { Clock } from '../../sim/time/clock.ts';
 import { memorySpec, memoryTimingConfig } from './spec.ts';
 import { DEVICE_DATA, HOST_DATA, MemoryTiming, type MemoryTimingConfig } from './timing.ts';
 
-/** 4 sets of lines, one of pages; hit after 10 cycles, DRAM 100 more, a line takes 4 cycles of the channel. */
+/**
+ * 4 sets of lines, one of pages; a hit after 10 cycles, DRAM 100 more; a line takes 4 cycles of the
+ * channel.
+ */
 const CONFIG: MemoryTimingConfig = {
   sets: 4,
   tableWays: 4,

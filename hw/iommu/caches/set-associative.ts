@@ -54,7 +54,7 @@ export class SetAssociative {
   readonly live: Uint8Array;
   /** Number of slots in use. */
   used = 0;
-  /** The slots in use, in no particular order. Who removes while going through goes from the end. */
+  /** The slots in use, in no particular order. To remove some of them, go from the end. */
   readonly inUse: Int32Array;
   /** Keys that had to go to make room. */
   evictions = 0;

@@ -37,6 +37,7 @@ import {
   WALK_OFFSET,
 } from './messages.ts';
 import { REFERENCE_RECORD, WALK_RECORD } from './records.ts';
+import { SeenEntries } from './seen-entries.ts';
 import {
   emptyStatistics,
   REFERENCE_KINDS,
@@ -45,8 +46,6 @@ import {
 } from './shard-statistics.ts';
 import { WalkQueue } from './walk-queue.ts';
 import { WalkTotals } from './walk-totals.ts';
-
-const SEEN_WORDS = 5;
 
 export interface ShardOptions {
   readonly slots: number;
@@ -81,7 +80,7 @@ export class WalkShard {
   private readonly started: Float64Array;
   private readonly asked: Float64Array;
   /** Last entry read of each stage (page, offset, words): an update must find it unchanged. */
-  private readonly seen: Int32Array;
+  private readonly seen: SeenEntries;
   private readonly freeSlots: Int32Array;
   private free: number;
 
@@ -128,7 +127,7 @@ export class WalkShard {
     this.arrived = new Float64Array(slots);
     this.started = new Float64Array(slots);
     this.asked = new Float64Array(slots);
-    this.seen = new Int32Array(2 * SEEN_WORDS * slots);
+    this.seen = new SeenEntries(slots);
     this.walkEpoch = new Float64Array(slots).fill(Number.POSITIVE_INFINITY);
     this.freeSlots = new Int32Array(slots);
     for (let slot = 0; slot < slots; slot++) {
@@ -223,20 +222,10 @@ export class WalkShard {
     const now = this.events.now;
     let step = firstStep;
     while (step === STEP_READ) {
-      const status = this.memory.checkRead(
-        walk.readHi,
-        walk.readLo,
-        walk.readOffset,
-        walk.readBytes,
-      );
+      const { readHi, readLo, readOffset, readBytes } = walk;
+      const status = this.memory.checkRead(readHi, readLo, readOffset, readBytes);
       if (status === MEM_OK) {
-        const at = this.timing.tableReadAt(
-          now,
-          walk.readHi,
-          walk.readLo,
-          walk.readOffset,
-          walk.readBytes,
-        );
+        const at = this.timing.tableReadAt(now, readHi, readLo, readOffset, readBytes);
         this.asked[slot] = now;
         this.events.at(at, this.onRead, slot, 0);
         return;
@@ -261,13 +250,7 @@ export class WalkShard {
     view.readEntry(hi, lo, offset, walk.readBytes);
     const w0 = view.low;
     const w1 = view.high;
-    const seen = this.seen;
-    let at = (2 * slot + (walk.refKind === REF_STAGE1 ? 0 : 1)) * SEEN_WORDS;
-    seen[at++] = hi;
-    seen[at++] = lo;
-    seen[at++] = offset;
-    seen[at++] = w0;
-    seen[at] = w1;
+    this.seen.keep(slot, walk.refKind === REF_STAGE1 ? 0 : 1, hi, lo, offset, w0, w1);
     if (walk.readBytes <= 8) {
       this.follow(slot, this.walker.advance(walk, w0, w1));
       return;
@@ -290,7 +273,7 @@ export class WalkShard {
     view.readEntry(readHi, readLo, readOffset, readBytes);
     const w0 = view.low;
     const w1 = view.high;
-    if (!this.unchanged(slot, readHi, readLo, readOffset, w0, w1)) {
+    if (!this.seen.matches(slot, readHi, readLo, readOffset, w0, w1)) {
       // Software or another walk changed the entry since it was read: start again.
       this.statistics.restarts++;
       this.follow(slot, this.walker.begin(walk));
@@ -298,24 +281,6 @@ export class WalkShard {
     }
     view.or64(readHi, readLo, readOffset, walk.orLo, walk.orHi);
     this.follow(slot, this.walker.advance(walk, w0 | walk.orLo, w1 | walk.orHi));
-  }
-
-  /** Whether the entry at the address still holds what this walk last read there. */
-  private unchanged(
-    slot: number,
-    hi: number,
-    lo: number,
-    offset: number,
-    w0: number,
-    w1: number,
-  ): boolean {
-    const seen = this.seen;
-    for (let at = 2 * slot * SEEN_WORDS; at < 2 * (slot + 1) * SEEN_WORDS; at += SEEN_WORDS) {
-      if (seen[at] === hi && seen[at + 1] === lo && seen[at + 2] === offset) {
-        return seen[at + 3] === w0 && seen[at + 4] === w1;
-      }
-    }
-    return false;
   }
 
   private countReference(slot: number, walk: Walk, update: number): void {
