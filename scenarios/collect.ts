@@ -230,8 +230,8 @@ export function iommuFigures(machine: Machine, shards: readonly ShardReport[]): 
     commands: commandFigures(machine),
     faults: {
       count: statistics.faults,
-      recorded: statistics.faults,
-      overflowed: 0,
+      recorded: iommu.frontEnd.faults.recorded,
+      overflowed: iommu.frontEnd.faults.lost,
       by_cause: Object.fromEntries(
         [...iommu.frontEnd.faults.codes].map(([code, count]) => [`${code}`, count]),
       ),

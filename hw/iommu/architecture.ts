@@ -224,6 +224,11 @@ export interface DeviceMessage {
   readonly arch: unknown;
 }
 
+/** What became of a fault report: not to be recorded, recorded, lost to a full queue. */
+export const FAULT_SILENT = 0;
+export const FAULT_RECORDED = 1;
+export const FAULT_LOST = 2;
+
 /** A fault to be recorded. */
 export interface FaultReport {
   readonly request: DeviceRequest;
@@ -252,8 +257,8 @@ export interface IommuUnit {
   faultCodeOf(walk: Walk, request: DeviceRequest, context: TranslationContext): number;
   /** Second faulting address that is recorded with it. */
   faultAddress2Of(walk: Walk, request: DeviceRequest, context: TranslationContext): bigint;
-  /** Writes the fault record (or notes overflow) and raises what is due. */
-  reportFault(report: FaultReport): void;
+  /** Writes the fault record (or notes overflow), raises what is due; returns FAULT_*. */
+  reportFault(report: FaultReport): number;
   /** Width of physical addresses that the unit can send; wider ones are access faults. */
   readonly addressBits: number;
   /**

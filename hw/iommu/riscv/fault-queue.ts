@@ -4,7 +4,7 @@
  */
 import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
 import { ACCESS_PRIVILEGED } from '../access.ts';
-import type { DeviceRequest } from '../architecture.ts';
+import { type DeviceRequest, FAULT_LOST, FAULT_RECORDED, FAULT_SILENT } from '../architecture.ts';
 import { FCTL_BE } from './capabilities.ts';
 import { hasAddress, hiddenByDtf, transactionType } from './causes.ts';
 import { type Interrupts, SOURCE_FAULTS } from './interrupts.ts';
@@ -42,8 +42,8 @@ export class FaultQueue {
   }
 
   /** Records a fault of a request; `quiet` is DC.tc.DTF (0 where no context was found). */
-  report(request: DeviceRequest, cause: number, address2: bigint, quiet: boolean): void {
-    if (quiet && hiddenByDtf(cause)) return;
+  report(request: DeviceRequest, cause: number, address2: bigint, quiet: boolean): number {
+    if (quiet && hiddenByDtf(cause)) return FAULT_SILENT;
     const { record } = this;
     const withPid = request.pasid >= 0;
     const privileged = withPid && (request.access & ACCESS_PRIVILEGED) !== 0;
@@ -64,7 +64,7 @@ export class FaultQueue {
     }
     record[6] = Number(BigInt.asIntN(32, address2));
     record[7] = Number(BigInt.asIntN(32, address2 >> 32n));
-    this.append();
+    return this.append();
   }
 
   /** Records a fault that no transaction caused (TTYP 0). */
@@ -77,9 +77,10 @@ export class FaultQueue {
     this.append();
   }
 
-  private append(): void {
+  private append(): number {
     const { ring } = this;
-    if (!ring.active || (ring.csr & ERRORS) !== 0) return;
+    if (!ring.active || (ring.csr & ERRORS) !== 0) return FAULT_LOST;
+    let outcome = FAULT_LOST;
     if (ring.nextIndex() === ring.softwareIndex) {
       ring.csr |= CSR_OVERFLOW;
     } else {
@@ -88,11 +89,13 @@ export class FaultQueue {
         const bigEndian = (this.registers.get(FCTL) & FCTL_BE) !== 0;
         storeRecord(this.memory, ring, this.record, RECORD_WORDS, bigEndian);
         ring.advance();
+        outcome = FAULT_RECORDED;
       } else {
         ring.csr |= CSR_MEMORY_FAULT;
       }
     }
     this.interrupts.raise(SOURCE_FAULTS);
+    return outcome;
   }
 }
 

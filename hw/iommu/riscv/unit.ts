@@ -11,6 +11,7 @@ import {
   type CommandQueue,
   type ContextResolver,
   type DeviceRequest,
+  FAULT_SILENT,
   type FaultReport,
   type IommuUnit,
   REQUEST_ATS,
@@ -131,10 +132,12 @@ export class RiscvIommu implements IommuUnit {
   }
 
   /** An ATS request that is answered with "success" leaves no record. */
-  reportFault(report: FaultReport): void {
+  reportFault(report: FaultReport): number {
     const { request, context, code, address2 } = report;
-    if (request.kind === REQUEST_ATS && causes.atsAnswerTo(code) === causes.ATS_SUCCESS) return;
-    this.faults.report(request, code, address2, context?.quiet ?? false);
+    if (request.kind === REQUEST_ATS && causes.atsAnswerTo(code) === causes.ATS_SUCCESS) {
+      return FAULT_SILENT;
+    }
+    return this.faults.report(request, code, address2, context?.quiet ?? false);
   }
 
   reusableOrder(walk: Walk, context: TranslationContext): number {

@@ -58,6 +58,8 @@ test('a full fault queue loses records, says so, and the unit goes on', async ()
   });
   assert.is(bench.returned.filter(({ faulted }) => faulted).length, faults);
   assert.equal(bench.iommu.frontEnd.faults.codes, new Map([[CAUSE_READ_PAGE_FAULT, faults]]));
+  const { recorded, lost } = bench.iommu.frontEnd.faults;
+  assert.equal([recorded, lost], [3, faults - 3]);
   assert.is(register(bench, REG_FQT) - register(bench, REG_FQH), 3n);
   assert.is(register(bench, REG_FQCSR) & FQCSR_OVERFLOW, FQCSR_OVERFLOW);
   // What is translated is translated all the same.

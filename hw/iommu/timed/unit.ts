@@ -122,6 +122,7 @@ export class TimedIommu {
         (unit.statistics as unknown as Record<string, number>)[name] = 0;
       }
     }
+    this.frontEnd.faults.resetFigures();
     this.commandUnit.fenceLatency.reset();
   }
 

@@ -7,6 +7,9 @@ import { pageNumber } from '../../address.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../access.ts';
 import {
   type DeviceRequest,
+  FAULT_LOST,
+  FAULT_RECORDED,
+  FAULT_SILENT,
   REQUEST_ATS,
   REQUEST_UNTRANSLATED,
   type UnitPorts,
@@ -17,24 +20,24 @@ import { get32, put32, type VtdState } from './state.ts';
 /** Address type in a fault record (PCIe AT field) by request kind. */
 const ADDRESS_TYPE: readonly number[] = [0, 2, 1];
 
-/** Records a fault, or notes that there was no room for it. */
+/** Records a fault, or notes that there was no room for it; returns FAULT_*. */
 export function recordFault(
   state: VtdState,
   ports: UnitPorts,
   request: DeviceRequest,
   reason: number,
-): void {
-  if (reason >= R.UNRECORDED) return;
+): number {
+  if (reason >= R.UNRECORDED) return FAULT_SILENT;
   // A missing permission is the answer of a translation request, not a fault (7.1.3, LSS.1-2).
   const permission = reason === R.REASON_READ || reason === R.REASON_WRITE;
-  if (permission && request.kind === REQUEST_ATS) return;
+  if (permission && request.kind === REQUEST_ATS) return FAULT_SILENT;
   const status = get32(state, R.FSTS);
-  if ((status & R.FSTS_PFO) !== 0) return;
-  if (state.identity.mergeFaults && hasPending(state, request.deviceId)) return;
+  if ((status & R.FSTS_PFO) !== 0) return FAULT_LOST;
+  if (state.identity.mergeFaults && hasPending(state, request.deviceId)) return FAULT_SILENT;
   const base = state.features.faultOffset + state.nextFault * R.FRCD_BYTES;
   if ((get32(state, base + 12) & R.FRCD_F) !== 0) {
     put32(state, R.FSTS, status | R.FSTS_PFO);
-    return;
+    return FAULT_LOST;
   }
   writeRecord(state, base, request, reason);
   if ((status & R.FSTS_PPF) === 0) {
@@ -43,6 +46,7 @@ export function recordFault(
     raiseFaultEvent(state, ports, status);
   }
   state.nextFault = (state.nextFault + 1) % state.features.faultRecords;
+  return FAULT_RECORDED;
 }
 
 /**

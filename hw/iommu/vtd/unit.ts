@@ -85,8 +85,8 @@ export class VtdUnit implements IommuUnit {
     return 0n;
   }
 
-  reportFault(report: FaultReport): void {
-    recordFault(this.state, this.#ports, report.request, report.code);
+  reportFault(report: FaultReport): number {
+    return recordFault(this.state, this.#ports, report.request, report.code);
   }
 
   reusableOrder(walk: Walk): number {
