@@ -37,8 +37,9 @@ import {
   transitCycles,
   walkCacheGeometries,
 } from './machine/iommu.ts';
-import { FIRST_REQUESTER, Machine } from './machine/machine.ts';
+import { Machine } from './machine/machine.ts';
 import type { ExplainedReference, ExplainRequest, Explanation, MappedRange } from './run-api.ts';
+import { firstRequester } from './schema/requesters.ts';
 import type { ResolvedScenario } from './schema/resolved.ts';
 
 /** Ranges that an explanation of a fault lists. */
@@ -62,7 +63,7 @@ export function explainWalk(scenario: ResolvedScenario, request: ExplainRequest)
   if (!scenario.iommu.enabled) {
     return { ...asked, references: [], other: [], output: request.iova, fault: null, total_ps: 0 };
   }
-  const wanted = requestOf(FIRST_REQUESTER + index, access, request.iova);
+  const wanted = requestOf(firstRequester(scenario.iommu) + index, access, request.iova);
   const walks = createWalkCaches(walkCacheGeometries(scenario.iommu));
   const cached = translate(machine, memory, wanted, { ...NO_CACHES, walks });
   const plain = translate(machine, memory, wanted, NO_CACHES);

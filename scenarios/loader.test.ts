@@ -172,6 +172,17 @@ devices: [{ name: nic, count: 3, domain: 'guest{i}', master: { kind: pattern } }
   );
 });
 
+test('more devices than the device directory has entries are refused', () => {
+  const directory = (format: string) =>
+    `iommu: { riscv: { directory_levels: 1, directory_format: ${format} } }\n`;
+  const devices = SMALL.replace('name: nic,', "name: 'nic{i}', count: 65,");
+  assert.match(
+    onlyProblem(directory('extended') + devices),
+    'iommu.riscv.directory_levels: the device directory holds ids below 64',
+  );
+  assert.is(resolveText(directory('base') + devices).devices.length, 65);
+});
+
 test('two devices with one name are refused', () => {
   const text = `${SMALL}  - { name: nic, domain: guest, master: { kind: pattern } }\n`;
   assert.match(onlyProblem(text), 'the name "nic" is taken by devices.0');

@@ -74,7 +74,7 @@ const iommu = (arch: string): fc.Arbitrary<object> =>
       execute: nanoseconds(20),
       complete: nanoseconds(60),
     }),
-    riscv: fc.record({ hardware_ad: fc.boolean(), directory_levels: fc.constantFrom(2, 3) }),
+    riscv: fc.record({ hardware_ad: fc.boolean(), directory_levels: fc.constantFrom(1, 2, 3) }),
   });
 
 const machines: fc.Arbitrary<Record<string, unknown>> = fc

@@ -27,6 +27,7 @@ import type { Probe } from '../../sim/probe.ts';
 import type { Clock } from '../../sim/time/clock.ts';
 import { PHASE_OBSERVE } from '../../sim/time/event-queue.ts';
 import { type RecordingSource, requesterId } from '../recording/source.ts';
+import { firstRequester } from '../schema/requesters.ts';
 import type { ResolvedScenario } from '../schema/resolved.ts';
 import { createDevice, type Device } from './devices.ts';
 import { createIotlb, createUnit, frontEndOptions, redirectOf } from './iommu.ts';
@@ -40,9 +41,6 @@ const DATA_SLICES = 2;
 const TRANSACTIONS_PER_DEVICE = 1024;
 const TRANSACTIONS_MIN = 4096;
 const TRANSACTIONS_MAX = 1 << 17;
-
-/** Requester ids: bus 1 on, 8 devices of 8 functions each. */
-export const FIRST_REQUESTER = 0x100;
 
 /** What a machine may have besides its scenario. */
 export interface MachineExtras {
@@ -253,7 +251,7 @@ function requesterIds(scenario: ResolvedScenario, recorded: boolean): Int32Array
     recorded && master.kind === 'recorded' ? requesterId(master.requester) : -1,
   );
   const taken = new Set(own);
-  let next = FIRST_REQUESTER;
+  let next = firstRequester(scenario.iommu);
   return Int32Array.from(own, (id) => {
     if (id >= 0) return id;
     while (taken.has(next)) next++;

@@ -12,6 +12,7 @@ import { didYouMean } from '../nearest.ts';
 import type { KeyPath } from '../problem.ts';
 import { type CacheGeometry, type StageCaches, WALK_CACHE_LEVELS } from './iommu.ts';
 import { replicaNames } from './replicas.ts';
+import { firstRequester, requesterLimit } from './requesters.ts';
 import type { ResolvedDomain, ResolvedMaster, WrittenScenario } from './resolved.ts';
 import { TABLE_FORMATS } from './specs.ts';
 
@@ -28,6 +29,7 @@ export function checkScenario(scenario: WrittenScenario): Finding[] {
     ...checkNames(scenario.devices, 'devices'),
     ...scenario.domains.flatMap((domain, i) => checkDomain(scenario, domain, ['domains', i])),
     ...checkDevices(scenario),
+    ...checkRequesters(scenario),
     ...checkRun(scenario),
     ...checkRecording(scenario),
   ];
@@ -172,6 +174,16 @@ function refusals(path: KeyPath, build: () => unknown): Finding[] {
     if (error instanceof InputError) return [{ path, message: error.message }];
     throw error;
   }
+}
+
+/** The device directory has an entry for every device. */
+function checkRequesters({ iommu, devices }: WrittenScenario): Finding[] {
+  const total = devices.reduce((sum, { count }) => sum + count, 0);
+  const last = firstRequester(iommu) + total - 1;
+  const limit = requesterLimit(iommu);
+  if (last < limit) return [];
+  const message = `the device directory holds ids below ${limit}; the last device's is ${last}`;
+  return [{ path: ['iommu', 'riscv', 'directory_levels'], message }];
 }
 
 function checkRun({ run, devices }: WrittenScenario): Finding[] {
