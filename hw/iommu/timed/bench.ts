@@ -49,6 +49,7 @@ export interface BenchOptions {
   readonly commandEntries?: number;
   readonly faultEntries?: number;
   readonly lookupCycles?: number;
+  readonly regionOrder?: number;
 }
 
 /** Something that happened to a DMA. */
@@ -200,6 +201,18 @@ export class TimedBench {
     return domain;
   }
 
+  /** A first-stage domain that maps pages 512 to 1023 by one superpage. */
+  wideDomain(frame: number): Domain {
+    const format = formatByName('Sv39');
+    const domain = this.driver.createDomain({
+      kind: 'stage1',
+      format,
+      tables: { maxLeafLevel: 1 },
+    });
+    this.driver.map(domain, 0, 512, pnHi(frame), pnLo(frame), 512, ACCESS_READ);
+    return domain;
+  }
+
   attach(domain: Domain, ...devices: readonly number[]): void {
     for (const device of devices) {
       this.driver.attach(domain, FIRST_ID + device);
@@ -258,7 +271,7 @@ function timedOptions(options: BenchOptions): FrontEndOptions & CommandOptions {
     faultCycles: 5,
     shards: [1],
     transitCycles: TRANSIT_CYCLES,
-    regionOrder: 9,
+    regionOrder: options.regionOrder ?? 9,
     doorbellCycles: 5,
     fetchBatch: 4,
     executeCycles: 2,

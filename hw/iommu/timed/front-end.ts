@@ -218,17 +218,8 @@ export class FrontEnd implements TransactionPort {
     this.statistics.misses++;
     txns.outcome[txn] = OUTCOME_MISS;
     const row = misses.open(context.tag1, context.tag2, hi, lo, access, this.log.count, txn);
-    this.sendWalk(row, txn, context);
-  }
-
-  /** Sends the walk of a miss to its shard, on behalf of its first waiter. */
-  private sendWalk(row: number, txn: number, context: TranslationContext): void {
-    const { options, txns, misses } = this;
     const { shards, regionOrder } = options;
     const partition = this.ports.partition;
-    const hi = misses.hi[row];
-    const lo = misses.lo[row];
-    const access = misses.access[row];
     const base = partition.reserve(
       shards[shardIndex(context.tag1, context.tag2, hi, lo, regionOrder, shards.length)],
       options.lookupCycles + options.transitCycles,
@@ -253,14 +244,11 @@ export class FrontEnd implements TransactionPort {
     const lo = misses.lo[miss];
     const leaf = walk.order1 === ORDER_BARE ? Math.min(walk.order2, ORDER_ALL) : walk.order1;
     const { tag1, tag2 } = context;
+    let again = false;
     if (!failed && this.log.covers(misses.epoch[miss], tag1, tag2, hi, lo, leaf)) {
       this.statistics.notFilled++;
-      if (leaf > this.options.regionOrder) {
-        // The invalidation named another region of this leaf: its fence did not wait for us.
-        misses.epoch[miss] = this.log.count;
-        this.sendWalk(miss, first, context);
-        return;
-      }
+      // If it named another region of this leaf, its fence did not wait for us.
+      again = leaf > this.options.regionOrder;
     } else if (!failed) this.fill(context, hi, lo);
     misses.close(miss);
     for (let txn = first; txn >= 0; ) {
@@ -273,7 +261,8 @@ export class FrontEnd implements TransactionPort {
       const own = this.contextOf[txn] as TranslationContext;
       this.contextOf[txn] = null;
       this.fillRequest(txn);
-      if (failed) this.walkFault(txn, own, hi, lo);
+      if (again) this.findContext(txn);
+      else if (failed) this.walkFault(txn, own, hi, lo);
       else this.translated(txn, walk.outHi, walk.outLo, own);
       txn = next;
     }

@@ -140,6 +140,21 @@ test('an invalidation does not overtake a walk request on the way to the shard',
   assert.ok(bench.fences[0] > use, `fence ${bench.fences[0]}, use ${use}`);
 });
 
+test('a walk of a large page that is made again is made under the context of then', async () => {
+  const bench = await runBench({ regionOrder: 0 }, (b) => {
+    const [before, after] = [b.wideDomain(0x2000), b.wideDomain(0x4000)];
+    b.attach(before, 0);
+    b.at(1, () => b.dma(0, 512));
+    b.at(REST - 200, () => b.invalidate(before, 512));
+    // In the walk, which reads two entries, the context is taken away.
+    b.at(REST + 500, () => b.dma(0, 600));
+    b.at(REST + 500 - MEMORY_CYCLES + 40, () => b.driver.attach(after, 0x100));
+  });
+  const { cycle, frame } = bench.translated[1];
+  const fence = bench.fences[1];
+  assert.ok(frame >= 0x4000 || cycle < fence, `frame ${frame} at ${cycle}, fence ${fence}`);
+});
+
 test('no context is used after the fence behind its invalidation, at any distance', async () => {
   for (let distance = 0; distance < 1000; distance += 25) {
     const bench = await runBench({ walkSlots: 1 }, (b) => {
