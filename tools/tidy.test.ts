@@ -71,8 +71,9 @@ test('no file is longer than 400 lines, no line wider than 100 columns', () => {
 function longFunctions(path: string, text: string): string[] {
   const lines = text.split('\n');
   const findings: string[] = [];
-  const open =
-    /^( *)(?:export )?(?:default )?(?:(?:private |protected |public |static |override |async |get |set )*[\w$#]+(?:<[^>]*>)?\(|(?:async )?function\*? )/;
+  const modifiers = '(?:private |protected |public |static |override |async |get |set )*';
+  const method = `${modifiers}[\\w$#]+(?:<[^>]*>)?\\(`;
+  const open = new RegExp(`^( *)(?:export )?(?:default )?(?:${method}|(?:async )?function\\*? )`);
   for (const [start, line] of lines.entries()) {
     const match = open.exec(line);
     if (

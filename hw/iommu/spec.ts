@@ -56,11 +56,10 @@ export const walkersSpec = {
   transit: duration('25ns', 'Way from the front end to a shard, and back: the lookahead.', {
     min: 1,
   }),
-  region_order: count(
-    9,
-    'Requests are spread over shards by regions of 2^this many 4 KiB pages.',
-    { min: 0, max: 40 },
-  ),
+  region_order: count(9, 'Requests are spread over shards by regions of 2^this many 4 KiB pages.', {
+    min: 0,
+    max: 40,
+  }),
   update: duration('20ns', 'Time of an atomic update of accessed/dirty bits.'),
 };
 

@@ -87,7 +87,8 @@ devices:
   - name: dev{i}
     count: ${count}
     domain: kernel
-    master: { kind: pattern, pattern: random, window: 4KiB, size: 64B, outstanding: 16, rate: 512Mb/s }
+    master:
+      { kind: pattern, pattern: random, window: 4KiB, size: 64B, outstanding: 16, rate: 512Mb/s }
 `;
 }
 

@@ -84,7 +84,7 @@ async function inFolder<T>(use: (tracePath: string) => Promise<T>): Promise<T> {
 
 const seconds = ({ stats }: RunOutcome): number => stats.engine.wall_seconds;
 
-/** Median of the ratio of two runs of the same work, made in turn so that both see the same machine. */
+/** Median ratio of two runs of the same work, made in turn so that both see the same machine. */
 async function pairedRatio(
   over: () => Promise<number>,
   under: () => Promise<number>,

@@ -98,6 +98,8 @@ export class PointerCache {
 
   /** Drops the stage 1 pointers that an operation covers; returns how many. */
   invalidateStage1(op: Operation): number {
+    // Pointers are no leaves: an invalidation of the leaves of input pages leaves them alone.
+    if (op.hasAddress !== 0 && op.leafOnly !== 0 && op.guestAddress === 0) return 0;
     return this.drop((slot) => this.covered1(slot, op));
   }
 
@@ -122,8 +124,7 @@ export class PointerCache {
       const order = (leaf2 >>> LEAF_ORDER_SHIFT) & LEAF_ORDER_MASK;
       return overlaps(op.hi, op.lo, op.order, this.guestHi(slot), this.guestLo(slot), order);
     }
-    if (op.hasAddress === 0) return true;
-    return op.leafOnly === 0 && this.prefixCovered(slot, op);
+    return op.hasAddress === 0 || this.prefixCovered(slot, op);
   }
 
   private prefixCovered(slot: number, op: Operation): boolean {
