@@ -62,6 +62,11 @@ export interface MemoryTimingStatistics {
   readonly dramBusyCycles: number;
 }
 
+/** Where the current cycle comes from: the partition's event queue. */
+export interface Clock {
+  readonly now: number;
+}
+
 export class MemoryTiming {
   private readonly config: MemoryTimingConfig;
   private readonly lineBytes: number;
@@ -91,6 +96,22 @@ export class MemoryTiming {
     this.data = sets === 0 ? null : new DataCache({ sets, ways: dataWays, lineBytes });
     this.channel = new Bandwidth(config.dramCost);
     this.bankFree = new Float64Array(config.banks);
+  }
+
+  /**
+   * Cycles until a read of a table entry that starts now has its data. Small integers all the way
+   * where the cache has the line: a cycle passed as an argument would be a heap number.
+   */
+  entryReadDelay(clock: Clock, hi: number, lo: number, offset: number, bytes: number): number {
+    const { tables, lineBytes } = this;
+    const line = offset & -lineBytes;
+    if (tables !== null && offset + bytes <= line + lineBytes && tables.find(hi, lo, line)) {
+      this.reads++;
+      this.hits[TABLE_READ]++;
+      return this.cacheCycles;
+    }
+    const now = clock.now;
+    return this.tableReadAt(now, hi, lo, offset, bytes) - now;
   }
 
   /** The cycle at which a read of tables or queues that starts at `now` has its data. */

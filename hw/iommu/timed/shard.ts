@@ -14,7 +14,7 @@ import type { MemoryTiming } from '../../memory/timing.ts';
 import { OP_INVALIDATE_CONTEXT, OP_INVALIDATE_TRANSLATIONS, Operation } from '../architecture.ts';
 import type { WalkCaches } from '../caches/walk-caches.ts';
 import { WALK_CONTEXT_WORDS } from '../walk/context.ts';
-import { REF_STAGE1, STEP_DONE, STEP_FAULT, STEP_READ, Walk } from '../walk/walk.ts';
+import { STEP_DONE, STEP_FAULT, STEP_READ, Walk } from '../walk/walk.ts';
 import type { Walker } from '../walk/walker.ts';
 import {
   ACKNOWLEDGE_WORDS,
@@ -37,7 +37,6 @@ import {
   WALK_OFFSET,
 } from './messages.ts';
 import { REFERENCE_RECORD, WALK_RECORD } from './records.ts';
-import { SeenEntries } from './seen-entries.ts';
 import {
   emptyStatistics,
   REFERENCE_KINDS,
@@ -73,14 +72,12 @@ export class WalkShard {
   readonly totals: WalkTotals | null;
 
   private readonly walks: Walk[] = [];
-  /** Per slot: miss id, device, arrival and start cycle, cycle of the running reference. */
+  /** Per slot: miss id, device, arrival and start cycle, and cycles of the running reference. */
   private readonly miss: Int32Array;
   private readonly device: Int32Array;
   private readonly arrived: Float64Array;
   private readonly started: Float64Array;
-  private readonly asked: Float64Array;
-  /** Last entry read of each stage (page, offset, words): an update must find it unchanged. */
-  private readonly seen: SeenEntries;
+  private readonly pending: Int32Array;
   private readonly freeSlots: Int32Array;
   private free: number;
 
@@ -126,8 +123,7 @@ export class WalkShard {
     this.device = new Int32Array(slots);
     this.arrived = new Float64Array(slots);
     this.started = new Float64Array(slots);
-    this.asked = new Float64Array(slots);
-    this.seen = new SeenEntries(slots);
+    this.pending = new Int32Array(slots);
     this.walkEpoch = new Float64Array(slots).fill(Number.POSITIVE_INFINITY);
     this.freeSlots = new Int32Array(slots);
     for (let slot = 0; slot < slots; slot++) {
@@ -219,15 +215,15 @@ export class WalkShard {
   /** Does what the walker asks for next. */
   private follow(slot: number, firstStep: number): void {
     const walk = this.walks[slot];
-    const now = this.events.now;
+    const events = this.events;
     let step = firstStep;
     while (step === STEP_READ) {
       const { readHi, readLo, readOffset, readBytes } = walk;
       const status = this.memory.checkRead(readHi, readLo, readOffset, readBytes);
       if (status === MEM_OK) {
-        const at = this.timing.tableReadAt(now, readHi, readLo, readOffset, readBytes);
-        this.asked[slot] = now;
-        this.events.at(at, this.onRead, slot, 0);
+        const cycles = this.timing.entryReadDelay(events, readHi, readLo, readOffset, readBytes);
+        this.pending[slot] = cycles;
+        events.after(cycles, this.onRead, slot, 0);
         return;
       }
       step = this.walker.failRead(walk, status);
@@ -236,8 +232,8 @@ export class WalkShard {
       this.finishWalk(slot, step);
       return;
     }
-    this.asked[slot] = now;
-    this.events.after(this.options.updateCycles, this.onUpdate, slot, 0);
+    this.pending[slot] = this.options.updateCycles;
+    events.after(this.options.updateCycles, this.onUpdate, slot, 0);
   }
 
   private readDone(slot: number): void {
@@ -250,7 +246,6 @@ export class WalkShard {
     view.readEntry(hi, lo, offset, walk.readBytes);
     const w0 = view.low;
     const w1 = view.high;
-    this.seen.keep(slot, walk.refKind === REF_STAGE1 ? 0 : 1, hi, lo, offset, w0, w1);
     if (walk.readBytes <= 8) {
       this.follow(slot, this.walker.advance(walk, w0, w1));
       return;
@@ -273,7 +268,7 @@ export class WalkShard {
     view.readEntry(readHi, readLo, readOffset, readBytes);
     const w0 = view.low;
     const w1 = view.high;
-    if (!this.seen.matches(slot, readHi, readLo, readOffset, w0, w1)) {
+    if (w0 !== walk.expectLo || w1 !== walk.expectHi) {
       // Software or another walk changed the entry since it was read: start again.
       this.statistics.restarts++;
       this.follow(slot, this.walker.begin(walk));
@@ -284,7 +279,7 @@ export class WalkShard {
   }
 
   private countReference(slot: number, walk: Walk, update: number): void {
-    const cycles = this.events.now - this.asked[slot];
+    const cycles = this.pending[slot];
     if (update === 0) {
       const index = walk.refKind * STAT_LEVELS + walk.refLevel;
       this.references[index]++;

@@ -96,7 +96,11 @@ export class SecondStage {
     const decoded = format.format.decode(lo, hi, level, walk.access2, flags);
     const frameHi = format.frameHi(hi);
     const frameLo = format.frameLo(lo, hi);
-    if ((decoded & KIND_MASK) !== TABLE) return this.ended(walk, decoded, frameHi, frameLo);
+    if ((decoded & KIND_MASK) !== TABLE) {
+      walk.expectLo = w0;
+      walk.expectHi = w1;
+      return this.ended(walk, decoded, frameHi, frameLo);
+    }
     walk.upper2 &= decoded;
     if (this.caches !== null) this.caches.fillStage2(walk, format, frameHi, frameLo);
     return this.readTable(walk, format, frameHi, frameLo, level - 1);

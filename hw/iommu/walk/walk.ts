@@ -85,6 +85,12 @@ export class Walk {
   refLevel = 0;
   orLo = 0;
   orHi = 0;
+  /** Words that the entry to update must still hold (the update is a compare-and-swap). */
+  expectLo = 0;
+  expectHi = 0;
+  /** The stage 1 leaf as it was read, while stage 2 is asked whether it may be written. */
+  leafWord0 = 0;
+  leafWord1 = 0;
   /** CACHE_* of the walk cache that shortened the way to this access, and the level it gave. */
   cacheKind = 0;
   cacheLevel = 0;

@@ -227,7 +227,10 @@ export class Walker {
     walk.order1 = order;
     walk.guestHi = fillHi(frameHi, walk.inHi, order);
     walk.guestLo = fillLo(frameLo, walk.inLo, order);
-    return (decoded & SET_AD) === 0 ? this.translateFinal(walk) : this.update(walk);
+    if ((decoded & SET_AD) === 0) return this.translateFinal(walk);
+    walk.leafWord0 = w0;
+    walk.leafWord1 = w1;
+    return this.update(walk);
   }
 
   /**
@@ -246,6 +249,8 @@ export class Walker {
     walk.position = POS_UPDATE1;
     walk.refKind = REF_STAGE1;
     walk.refLevel = walk.level1;
+    walk.expectLo = walk.leafWord0;
+    walk.expectHi = walk.leafWord1;
     return askUpdate(walk, walk.format1, walk.leaf1, walk.flags1);
   }
 
