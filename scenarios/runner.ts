@@ -115,11 +115,15 @@ class Run {
     const { scenario, options, machine } = this;
     const until = this.clock.ceil(scenario.run.for);
     const most = scenario.run.max_dmas === 0 ? Number.POSITIVE_INFINITY : scenario.run.max_dmas;
-    const started = process.hrtime.bigint();
+    let started = process.hrtime.bigint();
     let result: RunResult;
     try {
       result = await this.engine.run({
         until,
+        // Starting worker threads is set-up, not simulation.
+        onStart: () => {
+          started = process.hrtime.bigint();
+        },
         shouldStop: () => machine.accounting.finished >= most || machine.finished,
         onProgress: (cycle, events) => this.progress(cycle, events, until, most),
       });

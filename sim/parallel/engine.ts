@@ -99,6 +99,7 @@ export class Engine {
     this.started = true;
     try {
       await this.build();
+      options.onStart?.();
       this.boundary();
       const reason = await this.runWindows(options);
       const open = reason === 'idle' ? (this.options.openWork?.() ?? 0) : 0;

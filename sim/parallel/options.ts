@@ -46,6 +46,8 @@ export interface RunOptions {
   readonly until?: number;
   /** Called now and then at a boundary. */
   readonly onProgress?: (cycle: number, events: number) => void;
+  /** Called once all partitions are built, before the first window. */
+  readonly onStart?: () => void;
   /** Asked at every boundary; must decide on simulated grounds only. */
   readonly shouldStop?: () => boolean;
 }
