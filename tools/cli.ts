@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** Entry of the `iommusim` command. */
+import './compiler.ts';
 import { engine } from './engine.ts';
 import { processIo } from './io.ts';
 import { main } from './program.ts';
