@@ -19,7 +19,7 @@ devices:
 /** Every DMA walks 24 references: no caches, Sv48 over Sv48x4. */
 export const NESTED_COLD = `
 extends: [riscv-server, uncached]
-iommu: { walkers: { slots: 32 } }
+iommu: { walkers: { slots: 64 } }
 domains:
   - name: guest
     translation: nested
@@ -30,7 +30,7 @@ domains:
 devices:
   - name: dev
     domain: guest
-    master: { kind: pattern, pattern: random, window: 64MiB, size: 64B, outstanding: 64 }
+    master: { kind: pattern, pattern: random, window: 64MiB, size: 64B, outstanding: 128 }
 `;
 
 /** A window of hits and walks, and a NIC with strict unmapping beside it: every unit at work. */
