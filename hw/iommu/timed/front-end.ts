@@ -235,8 +235,8 @@ export class FrontEnd implements TransactionPort {
     const now = this.events.now;
     const miss = words[base + REPLY_MISS];
     const walkCycles = words[base + REPLY_WALK_CYCLES];
-    unpackResult(words, base, walk);
     const failed = words[base + REPLY_STEP] === STEP_FAULT;
+    unpackResult(words, base, walk, failed);
     const first = misses.head[miss];
     const context = this.contextOf[first];
     if (context === null) throw new InternalError('front-end', `reply for idle miss ${miss}`);

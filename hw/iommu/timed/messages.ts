@@ -27,7 +27,9 @@ export const REPLY_MISS = 0;
 export const REPLY_STEP = 1;
 export const REPLY_WALK_CYCLES = 2;
 const REPLY_RESULT = 3;
-export const REPLY_WORDS: number = REPLY_RESULT + 26;
+/** A translation, and what a fault has in addition. */
+export const REPLY_DONE_WORDS: number = REPLY_RESULT + 14;
+export const REPLY_FAULT_WORDS: number = REPLY_DONE_WORDS + 9;
 
 /** Writes a walk request. */
 export function packWalk(
@@ -50,8 +52,8 @@ export function packWalk(
   for (let i = 0; i < WALK_CONTEXT_WORDS; i++) out[base + WALK_CONTEXT + i] = context[i];
 }
 
-/** Copies the outcome of a finished walk into a reply. */
-export function packResult(walk: Walk, out: Int32Array, base: number): void {
+/** Copies the outcome of a finished walk into a reply; the end of a fault where it failed. */
+export function packResult(walk: Walk, out: Int32Array, base: number, failed: boolean): void {
   let i = base + REPLY_RESULT;
   out[i++] = walk.outHi;
   out[i++] = walk.outLo;
@@ -64,6 +66,7 @@ export function packResult(walk: Walk, out: Int32Array, base: number): void {
   out[i++] = walk.leaf2;
   out[i++] = walk.redirected;
   for (let w = 0; w < 4; w++) out[i++] = walk.redirectData[w];
+  if (!failed) return;
   out[i++] = walk.fault;
   out[i++] = walk.faultKind;
   out[i++] = walk.faultLevel;
@@ -72,13 +75,11 @@ export function packResult(walk: Walk, out: Int32Array, base: number): void {
   out[i++] = walk.faultDetail;
   out[i++] = walk.gpnHi;
   out[i++] = walk.gpnLo;
-  out[i++] = walk.gOffset;
-  out[i++] = walk.refs1;
-  out[i++] = walk.refs2;
+  out[i] = walk.gOffset;
 }
 
 /** Rebuilds the outcome part of a walk from a reply. */
-export function unpackResult(words: Int32Array, base: number, walk: Walk): void {
+export function unpackResult(words: Int32Array, base: number, walk: Walk, failed: boolean): void {
   let i = base + REPLY_RESULT;
   walk.outHi = words[i++];
   walk.outLo = words[i++];
@@ -91,6 +92,7 @@ export function unpackResult(words: Int32Array, base: number, walk: Walk): void 
   walk.leaf2 = words[i++];
   walk.redirected = words[i++];
   for (let w = 0; w < 4; w++) walk.redirectData[w] = words[i++];
+  if (!failed) return;
   walk.fault = words[i++];
   walk.faultKind = words[i++];
   walk.faultLevel = words[i++];
@@ -99,9 +101,7 @@ export function unpackResult(words: Int32Array, base: number, walk: Walk): void 
   walk.faultDetail = words[i++];
   walk.gpnHi = words[i++];
   walk.gpnLo = words[i++];
-  walk.gOffset = words[i++];
-  walk.refs1 = words[i++];
-  walk.refs2 = words[i++];
+  walk.gOffset = words[i];
 }
 
 export const INVALIDATE_WORDS = 11;

@@ -23,10 +23,11 @@ import {
   MESSAGE_REPLY,
   MESSAGE_WALK,
   packResult,
+  REPLY_DONE_WORDS,
+  REPLY_FAULT_WORDS,
   REPLY_MISS,
   REPLY_STEP,
   REPLY_WALK_CYCLES,
-  REPLY_WORDS,
   unpackOperation,
   WALK_ACCESS,
   WALK_CONTEXT,
@@ -308,12 +309,14 @@ export class WalkShard {
     this.statistics.busyCycles += cycles;
     if (step === STEP_FAULT) this.statistics.faults++;
     if (this.totals !== null) this.totals.count(now);
-    const base = this.partition.reserve(0, this.options.transitCycles, MESSAGE_REPLY, REPLY_WORDS);
+    const failed = step === STEP_FAULT;
+    const words = failed ? REPLY_FAULT_WORDS : REPLY_DONE_WORDS;
+    const base = this.partition.reserve(0, this.options.transitCycles, MESSAGE_REPLY, words);
     const out = this.partition.out;
     out[base + REPLY_MISS] = this.miss[slot];
     out[base + REPLY_STEP] = step;
     out[base + REPLY_WALK_CYCLES] = cycles;
-    packResult(walk, out, base);
+    packResult(walk, out, base, failed);
     if (this.walkChannel !== null) {
       this.walkChannel.emit(
         now,
