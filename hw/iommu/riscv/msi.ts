@@ -122,7 +122,7 @@ class MsiPageTable implements Redirect {
   }
 }
 
-/** Cause for which the entry cannot be used, 0 if it can. C = 1 (custom) is not implemented. */
+/** Cause for which the entry cannot be used, 0 if it can. C = 1 (custom) is not supported. */
 function misconfiguration(entry: Int32Array, mrif: boolean): number {
   if ((entry[0] & 1) === 0) return CAUSE_MSI_PTE_INVALID;
   const mode = (entry[0] >>> 1) & 3;
