@@ -79,14 +79,18 @@ export function deviceFigures(machine: Machine, device: Device, cycles: number):
   };
 }
 
+function lookupFigures(hits: number, misses: number): CacheFigures {
+  const lookups = hits + misses;
+  return { lookups, hits, misses, hit_rate: share(hits, lookups) };
+}
+
 function cacheFigures(
   hits: number,
   misses: number,
   evictions: number,
   invalidated: number,
 ): CacheFigures {
-  const lookups = hits + misses;
-  return { lookups, hits, misses, evictions, invalidated, hit_rate: share(hits, lookups) };
+  return { ...lookupFigures(hits, misses), evictions, invalidated };
 }
 
 const sum = (values: readonly number[]): number =>
@@ -178,14 +182,14 @@ function walkCacheFigures(
     for (let level = STAT_LEVELS - 1; level >= 1; level--) {
       const hits = sum(present.map((caches) => caches[stage].hits[level] ?? 0));
       const misses = sum(present.map((caches) => caches[stage].misses[level] ?? 0));
-      if (hits + misses > 0) figures[`${stage}.l${level}`] = cacheFigures(hits, misses, 0, 0);
+      if (hits + misses > 0) figures[`${stage}.l${level}`] = lookupFigures(hits, misses);
     }
   }
   const { nested } = machine.scenario.iommu.caches;
   if (nested.sets * nested.ways > 0 && present.length > 0) {
     const hits = sum(present.map((caches) => caches.nestedHits));
     const misses = sum(present.map((caches) => caches.nestedMisses));
-    if (hits + misses > 0) figures.nested = cacheFigures(hits, misses, 0, 0);
+    if (hits + misses > 0) figures.nested = lookupFigures(hits, misses);
   }
   return figures;
 }
@@ -198,7 +202,6 @@ function commandFigures(machine: Machine): CommandFigures {
     by_name: { invalidations, fences, illegal },
     latency: latencyFigures(iommu.commandUnit.fenceLatency, clock),
     invalidation: latencyFigures(software.path.total, clock),
-    queue: { capacity: 0, mean: 0, max: 0 },
   };
 }
 
@@ -210,7 +213,7 @@ export function iommuFigures(machine: Machine, shards: readonly ShardReport[]): 
   return {
     arch: scenario.iommu.arch,
     requests: statistics.requests,
-    outstanding: { capacity: scenario.iommu.front_end.slots, mean: 0, max: peaks.slots },
+    outstanding: { capacity: scenario.iommu.front_end.slots, max: peaks.slots },
     contexts: cacheFigures(
       contexts.statistics.hits,
       contexts.statistics.misses,

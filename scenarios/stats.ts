@@ -26,16 +26,18 @@ export interface CacheFigures {
   readonly misses: number;
   /** Misses that joined one already in flight for the same page (part of `misses`). */
   readonly merged?: number;
-  readonly evictions: number;
+  /** Absent for walk caches, as is `invalidated`. */
+  readonly evictions?: number;
   /** Entries dropped by invalidation. */
-  readonly invalidated: number;
+  readonly invalidated?: number;
   readonly hit_rate: number;
 }
 
 /** A bounded resource: time-weighted mean and maximum of what was in use. */
 export interface OccupancyFigures {
   readonly capacity: number;
-  readonly mean: number;
+  /** Absent where only the maximum is observed. */
+  readonly mean?: number;
   readonly max: number;
 }
 
@@ -96,11 +98,10 @@ export interface WalkFigures {
 export interface CommandFigures {
   readonly count: number;
   readonly by_name: Readonly<Record<string, number>>;
-  /** From doorbell to completion. */
+  /** Fences: from the fetch to the completion. */
   readonly latency: LatencyFigures;
   /** From the driver's request to its acknowledgement, waiting on the queue included. */
   readonly invalidation: LatencyFigures;
-  readonly queue: OccupancyFigures;
 }
 
 export interface FaultFigures {

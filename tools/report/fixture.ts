@@ -98,7 +98,6 @@ const IOMMU: IommuFigures = {
     by_name: { 'IOTINVAL.VMA': 450, 'IOFENCE.C': 450 },
     latency: latency(900, 310_000),
     invalidation: latency(450, 800_000),
-    queue: occupancy,
   },
   faults: { count: 2, recorded: 2, overflowed: 0, by_cause: { 'read page fault': 2 } },
 };

@@ -41,8 +41,8 @@ function cacheSection(iommu: NonNullable<ReportStats['iommu']>, palette: Palette
     count(cache.misses),
     cache.merged === undefined ? '-' : count(cache.merged),
     share(cache.hit_rate),
-    count(cache.evictions),
-    count(cache.invalidated),
+    cache.evictions === undefined ? '-' : count(cache.evictions),
+    cache.invalidated === undefined ? '-' : count(cache.invalidated),
   ];
   const rows = [row('IOTLB', iommu.iotlb), row('context', iommu.contexts)];
   for (const [name, cache] of Object.entries(iommu.walks.caches)) {
@@ -64,8 +64,7 @@ function noteOf(...parts: readonly string[]): string {
 /** `11.25 of 64 walk slots in use, at most 64`; nothing when it was not measured. */
 function used(occupancy: OccupancyFigures, what: string): string {
   const { mean, max, capacity } = occupancy;
-  if (capacity === 0) return '';
-  const average = mean === 0 ? '' : `${decimal(mean)} of `;
+  const average = mean === undefined ? '' : `${decimal(mean)} of `;
   return `${average}${count(capacity)} ${what} in use, at most ${count(max)}`;
 }
 
@@ -117,7 +116,7 @@ function commandSection(commands: CommandFigures, palette: Palette): Section {
     ['invalidation', count(commands.invalidation.count), ...latencyCells(commands.invalidation)],
   ];
   const names = Object.entries(commands.by_name).map(([name, n]) => `${name} ${count(n)}`);
-  const note = noteOf(...names, used(commands.queue, 'queue entries'));
+  const note = noteOf(...names);
   const lines = tableLines(heads, rows, palette.head);
   return { title: 'Commands', note, lines };
 }
