@@ -20,33 +20,36 @@ export interface Command {
 
 export class IoctlCall {
   readonly context: Context;
-  readonly process: Process;
-  /** Address of the structure in user memory. */
-  readonly address: bigint;
-  /** Size that the caller gave. */
-  readonly userSize: number;
   /** The kernel's structure; zeros where the caller's was shorter. */
   readonly bytes: Uint8Array;
   private readonly view: DataView;
+  private caller: Process | null = null;
+  /** Address of the structure in user memory. */
+  address = 0n;
+  /** Size that the caller gave. */
+  userSize = 0;
   /**
    * Object that the command makes (VIOMMU, FAULT, HW_QUEUE): dispatch publishes it when the handler
    * succeeds and aborts it when not.
    */
   created: IommufdObject | null = null;
 
-  constructor(
-    context: Context,
-    process: Process,
-    address: bigint,
-    userSize: number,
-    bytes: Uint8Array,
-  ) {
+  constructor(context: Context, size: number) {
     this.context = context;
-    this.process = process;
+    this.bytes = new Uint8Array(size);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Prepares for one call; the same structure serves call after call. */
+  begin(process: Process, address: bigint, userSize: number): void {
+    this.caller = process;
     this.address = address;
     this.userSize = userSize;
-    this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.created = null;
+  }
+
+  get process(): Process {
+    return this.caller as Process;
   }
 
   u8(offset: number): number {
@@ -83,7 +86,10 @@ export class IoctlCall {
 
   /** iommufd_ucmd_respond: writes the structure back, cut to the caller's size; EFAULT. */
   respond(): void {
-    const length = Math.min(this.userSize, this.bytes.length);
-    this.process.space.copyOut(this.address, this.bytes.subarray(0, length));
+    const whole = this.userSize >= this.bytes.length;
+    this.process.space.copyOut(
+      this.address,
+      whole ? this.bytes : this.bytes.subarray(0, this.userSize),
+    );
   }
 }
