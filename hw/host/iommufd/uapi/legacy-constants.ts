@@ -1,0 +1,43 @@
+/**
+ * Constants of the guest-PASID interface of 2020 (include/uapi/linux/iommu.h, v5.10 to v5.17).
+ */
+export const IOMMU_FAULT_PERM_READ = 1;
+export const IOMMU_FAULT_PERM_WRITE = 2;
+export const IOMMU_FAULT_PERM_EXEC = 4;
+export const IOMMU_FAULT_PERM_PRIV = 8;
+export const IOMMU_FAULT_DMA_UNRECOV = 1;
+export const IOMMU_FAULT_PAGE_REQ = 2;
+export const IOMMU_FAULT_PAGE_REQUEST_PASID_VALID = 1;
+export const IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE = 2;
+export const IOMMU_FAULT_PAGE_REQUEST_PRIV_DATA = 4;
+export const IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID = 8;
+export const IOMMU_PAGE_RESP_VERSION_1 = 1;
+export const IOMMU_PAGE_RESP_PASID_VALID = 1;
+export const IOMMU_PAGE_RESP_SUCCESS = 0;
+export const IOMMU_PAGE_RESP_INVALID = 1;
+export const IOMMU_PAGE_RESP_FAILURE = 2;
+export const IOMMU_INV_GRANU_DOMAIN = 0;
+export const IOMMU_INV_GRANU_PASID = 1;
+export const IOMMU_INV_GRANU_ADDR = 2;
+export const IOMMU_INV_GRANU_NR = 3;
+export const IOMMU_INV_ADDR_FLAGS_PASID = 1;
+export const IOMMU_INV_ADDR_FLAGS_ARCHID = 2;
+export const IOMMU_INV_ADDR_FLAGS_LEAF = 4;
+export const IOMMU_INV_PASID_FLAGS_PASID = 1;
+export const IOMMU_INV_PASID_FLAGS_ARCHID = 2;
+export const IOMMU_CACHE_INVALIDATE_INFO_VERSION_1 = 1;
+export const IOMMU_CACHE_INV_TYPE_IOTLB = 1;
+export const IOMMU_CACHE_INV_TYPE_DEV_IOTLB = 2;
+export const IOMMU_CACHE_INV_TYPE_PASID = 4;
+export const IOMMU_CACHE_INV_TYPE_NR = 3;
+export const IOMMU_GPASID_BIND_VERSION_1 = 1;
+export const IOMMU_PASID_FORMAT_INTEL_VTD = 1;
+export const IOMMU_PASID_FORMAT_LAST = 2;
+export const IOMMU_SVA_GPASID_VAL = 1;
+export const IOMMU_SVA_VTD_GPASID_SRE = 1;
+export const IOMMU_SVA_VTD_GPASID_EAFE = 2;
+export const IOMMU_SVA_VTD_GPASID_PCD = 4;
+export const IOMMU_SVA_VTD_GPASID_PWT = 8;
+export const IOMMU_SVA_VTD_GPASID_EMTE = 16;
+export const IOMMU_SVA_VTD_GPASID_CD = 32;
+export const IOMMU_SVA_VTD_GPASID_WPE = 64;
