@@ -4,7 +4,7 @@
  */
 import { array, layout, u8, u32, u64 } from './layout.ts';
 
-// VT-d
+// VT-d: first-stage tables of a guest on a nesting parent.
 
 export const HW_INFO_VTD = layout('iommu_hw_info_vtd', 24, 24, {
   flags: u32(0),
@@ -27,7 +27,7 @@ export const HWPT_VTD_S1_INVALIDATE = layout('iommu_hwpt_vtd_s1_invalidate', 24,
   __reserved: u32(20),
 });
 
-// SMMUv3
+// SMMUv3: the words of a guest's stream table entry, command and event record.
 
 export const HW_INFO_ARM_SMMUV3 = layout('iommu_hw_info_arm_smmuv3', 40, 40, {
   flags: u32(0),
@@ -41,7 +41,7 @@ export const HWPT_ARM_SMMUV3 = layout('iommu_hwpt_arm_smmuv3', 16, 16, {
   ste: array(2, u64(0)),
 });
 
-export const VARM_SMMUV3_INVALIDATE = layout('iommu_viommu_arm_smmuv3_invalidate', 16, 16, {
+export const VIOMMU_ARM_SMMUV3_INVALIDATE = layout('iommu_viommu_arm_smmuv3_invalidate', 16, 16, {
   cmd: array(2, u64(0)),
 });
 
@@ -49,7 +49,7 @@ export const VEVENT_ARM_SMMUV3 = layout('iommu_vevent_arm_smmuv3', 32, 32, {
   evt: array(4, u64(0)),
 });
 
-// Tegra241 CMDQV
+// Tegra241 CMDQV: command queues that a guest drives itself.
 
 export const HW_INFO_TEGRA241_CMDQV = layout('iommu_hw_info_tegra241_cmdqv', 8, 8, {
   flags: u32(0),
@@ -59,7 +59,7 @@ export const HW_INFO_TEGRA241_CMDQV = layout('iommu_hw_info_tegra241_cmdqv', 8, 
   __reserved: u8(7),
 });
 
-export const VTEGRA241_CMDQV = layout('iommu_viommu_tegra241_cmdqv', 16, 16, {
+export const VIOMMU_TEGRA241_CMDQV = layout('iommu_viommu_tegra241_cmdqv', 16, 16, {
   out_vintf_mmap_offset: u64(0),
   out_vintf_mmap_length: u64(8),
 });
@@ -68,7 +68,7 @@ export const VEVENT_TEGRA241_CMDQV = layout('iommu_vevent_tegra241_cmdqv', 16, 1
   lvcmdq_err_map: array(2, u64(0)),
 });
 
-// AMD
+// AMD: the words of a guest's device table entry.
 
 export const HW_INFO_AMD = layout('iommu_hw_info_amd', 16, 16, {
   efr: u64(0),
@@ -79,7 +79,7 @@ export const HWPT_AMD_GUEST = layout('iommu_hwpt_amd_guest', 32, 32, {
   dte: array(4, u64(0)),
 });
 
-// mock
+// The mock driver of test builds.
 
 export const TEST_HW_INFO = layout('iommu_test_hw_info', 8, 8, {
   flags: u32(0),
@@ -96,14 +96,14 @@ export const HWPT_INVALIDATE_SELFTEST = layout('iommu_hwpt_invalidate_selftest',
   iotlb_id: u32(4),
 });
 
-export const VSELFTEST = layout('iommu_viommu_selftest', 24, 8, {
+export const VIOMMU_SELFTEST = layout('iommu_viommu_selftest', 24, 8, {
   in_data: u32(0),
   out_data: u32(4),
   out_mmap_offset: u64(8),
   out_mmap_length: u64(16),
 });
 
-export const VINVALIDATE_SELFTEST = layout('iommu_viommu_invalidate_selftest', 12, 12, {
+export const VIOMMU_INVALIDATE_SELFTEST = layout('iommu_viommu_invalidate_selftest', 12, 12, {
   flags: u32(0),
   vdev_id: u32(4),
   cache_id: u32(8),
@@ -113,7 +113,7 @@ export const VEVENT_SELFTEST = layout('iommu_viommu_event_selftest', 4, 4, {
   virt_id: u32(0),
 });
 
-// queues
+// Messages of the fault queue (read, written) and the header of an event.
 
 export const HWPT_PGFAULT = layout('iommu_hwpt_pgfault', 40, 40, {
   flags: u32(0),

@@ -26,10 +26,8 @@ export interface Layout<F extends Fields = Fields> {
   readonly at: { readonly [K in keyof F]: number };
 }
 
-/** The argument of an ioctl: a layout with the command word. */
+/** The argument of an ioctl: a layout with the whole command word. */
 export interface IoctlLayout<F extends Fields = Fields> extends Layout<F> {
-  /** Name of the command without IOMMU_ or VFIO_: 'IOAS_MAP'. */
-  readonly command: string;
   readonly word: number;
 }
 
@@ -85,11 +83,13 @@ export function layout<const F extends Fields>(
   return { name, size, minSize, fields, at: at as { [K in keyof F]: number } };
 }
 
-/** Declares the argument of an ioctl of type ';' (0x3b): `number` is the word's low byte. */
+/** Declares the argument of an ioctl. */
 export function ioctl<const F extends Fields>(
-  command: string,
-  number: number,
-  declared: Layout<F>,
+  word: number,
+  name: string,
+  size: number,
+  minSize: number,
+  fields: F,
 ): IoctlLayout<F> {
-  return { ...declared, command, word: 0x3b00 | number };
+  return { ...layout(name, size, minSize, fields), word };
 }
