@@ -7,20 +7,27 @@ import { PAGE_SIZE, type Process } from '../../kernel/api.ts';
 import { fail } from '../../kernel/errno.ts';
 import type { Context } from '../context.ts';
 import type { Ioas } from '../objects/ioas.ts';
+import {
+  VFIO_IOMMU_INFO_CAPS,
+  VFIO_IOMMU_INFO_PGSIZES,
+  VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
+  VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
+} from '../uapi/vfio-constants.ts';
+import {
+  VFIO_CAP_DMA_AVAIL,
+  VFIO_CAP_HEADER,
+  VFIO_CAP_IOVA_RANGE,
+  VFIO_INFO,
+  VFIO_IOVA_RANGE,
+} from '../uapi/vfio-structs.ts';
 import { compatIoas } from './compat-ioas.ts';
 import { u32At, u32Bytes } from './user-bytes.ts';
 
-export const VFIO_IOMMU_INFO_PGSIZES = 1;
-export const VFIO_IOMMU_INFO_CAPS = 2;
-export const VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE = 1;
-export const VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL = 3;
-
-const MIN_BYTES = 16;
-const INFO_BYTES = 24;
-const CAP_NEXT = 4;
-const DMA_AVAIL_BYTES = 12;
-const RANGES_AT = 16;
-const RANGE_BYTES = 16;
+const MIN_BYTES = VFIO_INFO.minSize;
+const INFO_BYTES = VFIO_INFO.size;
+const DMA_AVAIL_BYTES = VFIO_CAP_DMA_AVAIL.size;
+const RANGES_AT = VFIO_CAP_IOVA_RANGE.size;
+const RANGE_BYTES = VFIO_IOVA_RANGE.size;
 const SUB_PAGE = BigInt(PAGE_SIZE - 1);
 
 export function vfioGetInfo(context: Context, process: Process, argument: bigint): number {
@@ -36,14 +43,15 @@ export function vfioGetInfo(context: Context, process: Process, argument: bigint
   }
   const ranges = putRanges(ioas, process, argument + BigInt(rangesAt), argsz - rangesAt);
   if (argsz >= rangesAt) {
-    process.space.copyOut(argument + BigInt(availAt + CAP_NEXT), u32Bytes(rangesAt));
+    process.space.copyOut(argument + BigInt(availAt + VFIO_CAP_HEADER.at.next), u32Bytes(rangesAt));
   }
   const needed = rangesAt + align8(ranges);
   const info = new DataView(new ArrayBuffer(INFO_BYTES));
-  info.setUint32(0, needed, true);
-  info.setUint32(4, VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS, true);
-  info.setBigUint64(8, pageSizes(ioas), true);
-  info.setUint32(16, argsz >= needed ? INFO_BYTES : 0, true);
+  const { at } = VFIO_INFO;
+  info.setUint32(at.argsz, needed, true);
+  info.setUint32(at.flags, VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS, true);
+  info.setBigUint64(at.iova_pgsizes, pageSizes(ioas), true);
+  info.setUint32(at.cap_offset, argsz >= needed ? INFO_BYTES : 0, true);
   const given = Math.min(argsz, INFO_BYTES);
   process.space.copyOut(argument, new Uint8Array(info.buffer, 0, given));
   return 0;
@@ -66,9 +74,9 @@ function pageSizes(ioas: Ioas): bigint {
 function dmaAvail(): Uint8Array {
   const bytes = new Uint8Array(DMA_AVAIL_BYTES);
   const view = new DataView(bytes.buffer);
-  view.setUint16(0, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, true);
-  view.setUint16(2, 1, true);
-  view.setUint32(8, 0xffff_ffff, true);
+  view.setUint16(VFIO_CAP_HEADER.at.id, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, true);
+  view.setUint16(VFIO_CAP_HEADER.at.version, 1, true);
+  view.setUint32(VFIO_CAP_DMA_AVAIL.at.avail, 0xffff_ffff, true);
   return bytes;
 }
 
@@ -78,17 +86,17 @@ function putRanges(ioas: Ioas, process: Process, address: bigint, available: num
   let length = RANGES_AT;
   for (const { start, last } of ioas.table.iovaRanges()) {
     if (available >= length + RANGE_BYTES) {
-      element.setBigUint64(0, start, true);
-      element.setBigUint64(8, last, true);
+      element.setBigUint64(VFIO_IOVA_RANGE.at.start, start, true);
+      element.setBigUint64(VFIO_IOVA_RANGE.at.end, last, true);
       process.space.copyOut(address + BigInt(length), new Uint8Array(element.buffer));
     }
     length += RANGE_BYTES;
   }
   if (available >= length) {
     const header = new DataView(new ArrayBuffer(RANGES_AT));
-    header.setUint16(0, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, true);
-    header.setUint16(2, 1, true);
-    header.setUint32(8, (length - RANGES_AT) / RANGE_BYTES, true);
+    header.setUint16(VFIO_CAP_HEADER.at.id, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, true);
+    header.setUint16(VFIO_CAP_HEADER.at.version, 1, true);
+    header.setUint32(VFIO_CAP_IOVA_RANGE.at.nr_iovas, (length - RANGES_AT) / RANGE_BYTES, true);
     process.space.copyOut(address, new Uint8Array(header.buffer));
   }
   return length;

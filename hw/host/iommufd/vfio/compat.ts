@@ -7,33 +7,28 @@ import type { Process } from '../../kernel/api.ts';
 import { Errno, fail } from '../../kernel/errno.ts';
 import type { Context } from '../context.ts';
 import { PROT_CACHE, PROT_READ, PROT_WRITE } from '../driver.ts';
+import {
+  VFIO_API_VERSION,
+  VFIO_CHECK_EXTENSION,
+  VFIO_DMA_CC_IOMMU,
+  VFIO_DMA_MAP_FLAG_READ,
+  VFIO_DMA_MAP_FLAG_WRITE,
+  VFIO_DMA_UNMAP_FLAG_ALL,
+  VFIO_GET_API_VERSION,
+  VFIO_IOMMU_GET_INFO,
+  VFIO_IOMMU_MAP_DMA,
+  VFIO_IOMMU_UNMAP_DMA,
+  VFIO_NOIOMMU_IOMMU,
+  VFIO_SET_IOMMU,
+  VFIO_TYPE1_IOMMU,
+  VFIO_TYPE1v2_IOMMU,
+  VFIO_UNMAP_ALL,
+} from '../uapi/vfio-constants.ts';
+import { VFIO_MAP_DMA, VFIO_UNMAP_DMA } from '../uapi/vfio-structs.ts';
 import { vfioGetInfo } from './compat-info.ts';
 import { compatIoas } from './compat-ioas.ts';
 import { u32At, u64At } from './user-bytes.ts';
 
-export const VFIO_GET_API_VERSION = 0x3b64;
-export const VFIO_CHECK_EXTENSION = 0x3b65;
-export const VFIO_SET_IOMMU = 0x3b66;
-export const VFIO_IOMMU_GET_INFO = 0x3b70;
-export const VFIO_IOMMU_MAP_DMA = 0x3b71;
-export const VFIO_IOMMU_UNMAP_DMA = 0x3b72;
-export const VFIO_IOMMU_DIRTY_PAGES = 0x3b75;
-
-export const VFIO_API_VERSION = 0;
-
-/** Extensions, the first, third and eighth of them also types of VFIO_SET_IOMMU. */
-export const VFIO_TYPE1_IOMMU = 1n;
-export const VFIO_TYPE1V2_IOMMU = 3n;
-export const VFIO_DMA_CC_IOMMU = 4n;
-export const VFIO_NOIOMMU_IOMMU = 8n;
-export const VFIO_UNMAP_ALL = 9n;
-
-export const VFIO_DMA_MAP_FLAG_READ = 1;
-export const VFIO_DMA_MAP_FLAG_WRITE = 2;
-export const VFIO_DMA_UNMAP_FLAG_ALL = 2;
-
-const MAP_BYTES = 32;
-const UNMAP_BYTES = 24;
 const U64 = 0xffff_ffff_ffff_ffffn;
 
 /** iommufd_vfio_ioctl: every command outside the table of /dev/iommu comes here. */
@@ -62,9 +57,9 @@ export function vfioIoctl(
 }
 
 function checkExtension(context: Context, extension: bigint): number {
-  switch (extension) {
+  switch (Number(extension)) {
     case VFIO_TYPE1_IOMMU:
-    case VFIO_TYPE1V2_IOMMU:
+    case VFIO_TYPE1v2_IOMMU:
     case VFIO_UNMAP_ALL:
       return context.noIommu ? 0 : 1;
     case VFIO_NOIOMMU_IOMMU:
@@ -76,12 +71,13 @@ function checkExtension(context: Context, extension: bigint): number {
   }
 }
 
-function setIommu(context: Context, process: Process, type: bigint): number {
+function setIommu(context: Context, process: Process, argument: bigint): number {
+  const type = Number(argument);
   if (type === VFIO_NOIOMMU_IOMMU && context.noIommu) {
     if (!process.capabilities.sysRawio) fail('EPERM', 'no-IOMMU mode needs CAP_SYS_RAWIO');
     return 0;
   }
-  if (type !== VFIO_TYPE1_IOMMU && type !== VFIO_TYPE1V2_IOMMU) {
+  if (type !== VFIO_TYPE1_IOMMU && type !== VFIO_TYPE1v2_IOMMU) {
     fail('EINVAL', `IOMMU type ${type} is neither type 1 nor type 1 v2`);
   }
   if (context.noIommu) fail('EINVAL', 'the context is in no-IOMMU mode');
@@ -92,11 +88,11 @@ function setIommu(context: Context, process: Process, type: bigint): number {
 }
 
 function mapDma(context: Context, process: Process, argument: bigint): number {
-  const bytes = new Uint8Array(MAP_BYTES);
+  const bytes = new Uint8Array(VFIO_MAP_DMA.size);
   process.space.copyIn(argument, bytes);
   const argsz = u32At(bytes, 0);
   const flags = u32At(bytes, 4);
-  if (argsz < MAP_BYTES) fail('EINVAL', `argsz ${argsz} is below ${MAP_BYTES}`);
+  if (argsz < VFIO_MAP_DMA.size) fail('EINVAL', `argsz ${argsz} is below ${VFIO_MAP_DMA.size}`);
   if ((flags & ~(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)) !== 0) {
     fail('EINVAL', `flags 0x${flags.toString(16)}: only READ 1 and WRITE 2 are known`);
   }
@@ -104,24 +100,25 @@ function mapDma(context: Context, process: Process, argument: bigint): number {
   let prot = PROT_CACHE;
   if ((flags & VFIO_DMA_MAP_FLAG_READ) !== 0) prot |= PROT_READ;
   if ((flags & VFIO_DMA_MAP_FLAG_WRITE) !== 0) prot |= PROT_WRITE;
-  const address = u64At(bytes, 8);
-  const iova = u64At(bytes, 16);
-  ioas.table.mapUser(context, process, iova, true, address, u64At(bytes, 24), prot);
+  const address = u64At(bytes, VFIO_MAP_DMA.at.vaddr);
+  const iova = u64At(bytes, VFIO_MAP_DMA.at.iova);
+  const size = u64At(bytes, VFIO_MAP_DMA.at.size);
+  ioas.table.mapUser(context, process, iova, true, address, size, prot);
   return 0;
 }
 
 function unmapDma(context: Context, process: Process, argument: bigint): number {
-  const bytes = new Uint8Array(UNMAP_BYTES);
+  const bytes = new Uint8Array(VFIO_UNMAP_DMA.size);
   process.space.copyIn(argument, bytes);
   const argsz = u32At(bytes, 0);
   const flags = u32At(bytes, 4);
-  if (argsz < UNMAP_BYTES) fail('EINVAL', `argsz ${argsz} is below ${UNMAP_BYTES}`);
+  if (argsz < VFIO_UNMAP_DMA.size) fail('EINVAL', `argsz ${argsz} is below ${VFIO_UNMAP_DMA.size}`);
   if ((flags & ~VFIO_DMA_UNMAP_FLAG_ALL) !== 0) {
     fail('EINVAL', `flags 0x${flags.toString(16)}: only ALL 2 is known`);
   }
   const { table } = compatIoas(context);
-  const iova = u64At(bytes, 8);
-  const size = u64At(bytes, 16);
+  const iova = u64At(bytes, VFIO_UNMAP_DMA.at.iova);
+  const size = u64At(bytes, VFIO_UNMAP_DMA.at.size);
   const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
   if (all && (iova !== 0n || size !== 0n)) fail('EINVAL', 'ALL goes with iova 0 and size 0 only');
   if (!all && !table.largePages) {
@@ -137,7 +134,7 @@ function unmapDma(context: Context, process: Process, argument: bigint): number 
     refused = error;
   }
   // What was removed before a refusal stays removed, and is told to the caller.
-  new DataView(bytes.buffer).setBigUint64(16, table.unmappedBytes, true);
+  new DataView(bytes.buffer).setBigUint64(VFIO_UNMAP_DMA.at.size, table.unmappedBytes, true);
   process.space.copyOut(argument, bytes);
   if (refused !== null) throw refused;
   return 0;
