@@ -1,0 +1,109 @@
+/**
+ * How the invalidations that a call asks for reach the hardware. Without time they are carried out
+ * at once; in a simulation the call only notes them, and the core on which it runs posts them and
+ * waits (hw/host/programs); a hypervisor that answers its guest's invalidation posts them into the
+ * ring and leaves fence and doorbell to the path that the guest waits on.
+ */
+import { InternalError } from '../../../sim/errors.ts';
+import { PN_LO_BITS, PN_LO_MASK } from '../../address.ts';
+import { type Domain, type IommuDriver, NO_TOKEN } from '../drivers/driver.ts';
+
+/** In `pages`: everything in the domain. */
+export const WHOLE_DOMAIN = -1;
+
+export interface HardwareSync {
+  /** Nothing cached of pages [(hi, lo), + pages) of the domain may be used any more. */
+  range(driver: IommuDriver, domain: Domain, hi: number, lo: number, pages: number): void;
+  /** Likewise for all of the domain. */
+  whole(driver: IommuDriver, domain: Domain): void;
+  /** The commands posted so far must have been carried out. */
+  fence(driver: IommuDriver, domain: Domain): void;
+}
+
+/** For a unit that carries out commands when its doorbell rings. */
+export class ImmediateSync implements HardwareSync {
+  range(driver: IommuDriver, domain: Domain, hi: number, lo: number, pages: number): void {
+    let atHi = hi;
+    let atLo = lo;
+    for (let left = pages; left > 0; ) {
+      const covered = driver.postInvalidation(domain, atHi, atLo, left);
+      this.finish(driver);
+      if (covered === 0 && driver.room() === 0) refuse();
+      left -= covered;
+      atLo += covered;
+      atHi += Math.floor(atLo / 2 ** PN_LO_BITS);
+      atLo &= PN_LO_MASK;
+    }
+  }
+
+  whole(driver: IommuDriver, domain: Domain): void {
+    if (!driver.postDomainInvalidation(domain)) refuse();
+    this.finish(driver);
+  }
+
+  fence(driver: IommuDriver): void {
+    this.finish(driver);
+  }
+
+  private finish(driver: IommuDriver): void {
+    const token = driver.postFence();
+    driver.ring();
+    if (token !== NO_TOKEN && !driver.fenceReached(token)) {
+      throw new InternalError('hardware-sync', 'the unit did not carry out its commands at once');
+    }
+  }
+}
+
+/** One invalidation that a call has asked for. */
+export interface PendingSync {
+  readonly driver: IommuDriver;
+  readonly domain: Domain;
+  readonly hi: number;
+  readonly lo: number;
+  /** 0: only a fence; WHOLE_DOMAIN. */
+  readonly pages: number;
+}
+
+/** Notes what the call under way asks for. */
+export class DeferredSync implements HardwareSync {
+  private pending: PendingSync[] = [];
+
+  range(driver: IommuDriver, domain: Domain, hi: number, lo: number, pages: number): void {
+    this.pending.push({ driver, domain, hi, lo, pages });
+  }
+
+  whole(driver: IommuDriver, domain: Domain): void {
+    this.pending.push({ driver, domain, hi: 0, lo: 0, pages: WHOLE_DOMAIN });
+  }
+
+  fence(driver: IommuDriver, domain: Domain): void {
+    this.pending.push({ driver, domain, hi: 0, lo: 0, pages: 0 });
+  }
+
+  /** What has been asked for since the last call, in order. */
+  take(): readonly PendingSync[] {
+    const taken = this.pending;
+    this.pending = [];
+    return taken;
+  }
+}
+
+/** Writes the commands into the ring; fence and doorbell are the caller's. */
+export class InlineSync implements HardwareSync {
+  /** Pages of the last range that found no room. */
+  refused = 0;
+
+  range(driver: IommuDriver, domain: Domain, hi: number, lo: number, pages: number): void {
+    this.refused = pages - driver.postInvalidation(domain, hi, lo, pages);
+  }
+
+  whole(driver: IommuDriver, domain: Domain): void {
+    this.refused = driver.postDomainInvalidation(domain) ? 0 : WHOLE_DOMAIN;
+  }
+
+  fence(): void {}
+}
+
+function refuse(): never {
+  throw new InternalError('hardware-sync', 'the command ring stays full');
+}
