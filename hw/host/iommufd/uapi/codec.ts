@@ -71,7 +71,8 @@ function put(
     if (typeof value === 'object') {
       throw new InputError('uapi-value', `${where} is one integer, not a list`);
     }
-    return putInteger(view, offset, kind, value, where);
+    putInteger(view, offset, kind, value, where);
+    return;
   }
   if (typeof value !== 'object' || value.length > count) {
     throw new InputError('uapi-value', `${where} is a list of at most ${count} integers`);
