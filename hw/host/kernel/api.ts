@@ -37,6 +37,8 @@ export interface AddressSpace {
    * Breaks copy-on-write first. EFAULT: not mapped, or not writable when `write`.
    */
   pin(address: bigint, write: boolean): number;
+  /** get_user_pages without a pin: the frame that an access now meets. EFAULT. */
+  resolve(address: bigint, write: boolean): number;
   /** Whether and where a page is present without pinning it: frame number or -1. */
   frameAt(address: bigint): number;
 }
@@ -64,6 +66,9 @@ export interface OpenFile {
   readonly kind: string;
   /** References: descriptors, mappings, and the kernel's own. The last `put` releases it. */
   refs: number;
+  /** FMODE_READ and FMODE_WRITE; absent: yes. */
+  readable?: boolean;
+  writable?: boolean;
   ioctl?(process: Process, command: number, argument: bigint): number;
   /** Bytes read into user memory at `address`. */
   read?(process: Process, address: bigint, count: number): number;
@@ -119,6 +124,8 @@ export interface FramePins {
   unpin(frame: number): void;
   /** Pins of a frame now. */
   count(frame: number): number;
+  /** Whether a frame is part of a huge page. */
+  isCompound(frame: number): boolean;
   /** Pins of all frames together: zero when nothing leaks. */
   readonly total: number;
 }
@@ -129,11 +136,19 @@ export interface FrameBytes {
   write(frame: number, offset: number, bytes: Uint8Array): void;
 }
 
+/** Pages for the kernel's own use (alloc_pages): contiguous and zeroed. */
+export interface PageAllocator {
+  /** First frame of a run; a multiple of `align`. ENOMEM. */
+  allocPages(count: number, align?: number): number;
+  freePages(first: number, count: number): void;
+}
+
 /** What the kernel offers its parts. */
 export interface KernelServices {
   readonly memory: KernelMemory;
   readonly pins: FramePins;
   readonly frames: FrameBytes;
+  readonly pages: PageAllocator;
   /** get_file and fput. */
   get(file: OpenFile): void;
   put(file: OpenFile): void;

@@ -11,6 +11,7 @@ export const ERRNO = {
   ENXIO: 6,
   E2BIG: 7,
   EBADF: 9,
+  EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,
   EFAULT: 14,
