@@ -14,8 +14,8 @@ export interface Command {
   /** Bytes of the structure as the kernel knows it, and the least that a caller may pass. */
   readonly size: number;
   readonly minSize: number;
-  /** Throws Errno; otherwise the ioctl returns 0, or the number returned. */
-  readonly run: (call: IoctlCall) => number | void;
+  /** Throws Errno; otherwise the ioctl returns the number returned, or 0 where it is none. */
+  readonly run: (call: IoctlCall) => unknown;
 }
 
 export class IoctlCall {

@@ -11,11 +11,13 @@ import { VDEVICE_COMMANDS } from './objects/vdevice.ts';
 import { VEVENTQ_COMMANDS } from './objects/veventq.ts';
 import { VIOMMU_COMMANDS } from './objects/viommu.ts';
 import { OPTION_COMMANDS } from './option.ts';
+import { VFIO_IOAS_COMMANDS } from './vfio-ioas.ts';
 
 export const COMMANDS: readonly Command[] = [
   ...DESTROY_COMMANDS,
   ...IOAS_COMMANDS,
   ...OPTION_COMMANDS,
+  ...VFIO_IOAS_COMMANDS,
   ...HWPT_ALLOC_COMMANDS,
   ...HW_INFO_COMMANDS,
   ...HWPT_COMMANDS,

@@ -13,7 +13,7 @@ function destroy(call: IoctlCall): void {
 export const DESTROY_COMMANDS: readonly Command[] = [
   {
     name: 'IOMMU_DESTROY',
-    word: 0x3b80,
+    word: DESTROY.word,
     size: DESTROY.size,
     minSize: DESTROY.minSize,
     run: destroy,

@@ -73,15 +73,15 @@ export class Dispatcher {
   }
 
   private execute(command: Command, call: IoctlCall): number {
-    let result: number;
+    let result: unknown;
     try {
-      result = command.run(call) ?? 0;
+      result = command.run(call);
     } catch (error) {
       if (call.created !== null) this.context.objects.abort(call.created);
       throw error;
     }
     if (call.created !== null) this.context.objects.publish(call.created);
-    return result;
+    return typeof result === 'number' ? result : 0;
   }
 
   /** Bytes that the kernel does not know must be zero; bytes not given are zero. */
