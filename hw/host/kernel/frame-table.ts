@@ -35,7 +35,7 @@ interface Chunk {
 
 export class FrameTable implements FramePins, PageAllocator {
   total = 0;
-  /** Frames that something refers to or has pinned. */
+  /** Frames that something refers to or has pinned; without the frame of zeros. */
   inUse = 0;
   private readonly source: FrameSource;
   private readonly bytes: PortBytes;
@@ -89,7 +89,10 @@ export class FrameTable implements FramePins, PageAllocator {
 
   /** The frame of zeros that untouched private memory shows. */
   get zero(): number {
-    if (this.zeroFrame < 0) this.zeroFrame = this.alloc();
+    if (this.zeroFrame < 0) {
+      this.zeroFrame = this.alloc();
+      this.inUse--;
+    }
     return this.zeroFrame;
   }
 
