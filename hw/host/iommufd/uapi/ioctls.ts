@@ -239,7 +239,9 @@ export const IOCTLS: Readonly<Record<string, IoctlSpec>> = {
     'tells the physical address behind an IOVA where there is no IOMMU',
     ['length'],
   ),
-  TEST_CMD: spec('IOMMU_TEST_CMD', S.TEST_CMD, 'drives the mock devices of a test build'),
+  TEST_CMD: spec('IOMMU_TEST_CMD', S.TEST_CMD, 'drives the mock devices of a test build', [
+    'pt_id',
+  ]),
   VFIO_DEVICE_BIND_IOMMUFD: spec(
     'VFIO_DEVICE_BIND_IOMMUFD',
     S.VFIO_BIND,
