@@ -45,7 +45,7 @@ export class Device extends IommufdObject implements AttachedDevice {
   }
 
   /** iommufd_device_bind: the caller is a user of the object until it unbinds. */
-  static bind(
+  static override bind(
     context: Context,
     iommu: IommuDevice,
     group: IommuGroup | null,
