@@ -8,8 +8,8 @@ import { PhysicalMemory } from '../../memory/physical-memory.ts';
 import type { MemoryPort } from '../../memory/port.ts';
 import type { FrameBytes } from './api.ts';
 
-/** Shorter copies are done byte by byte: a typed array's `set` costs more than it saves. */
-const BULK_BYTES = 128;
+/** From here on a typed array's `set`, with the view it needs, is faster than a loop. */
+const BULK_BYTES = 64;
 
 /** Accesses may run on into the frames that follow. */
 export class PortBytes implements FrameBytes {
@@ -77,6 +77,7 @@ export class PortBytes implements FrameBytes {
   }
 }
 
+const PAGE_WORDS = PAGE_SIZE / 4;
 const ZEROS = new Uint8Array(PAGE_SIZE);
 
 /** Over plain memory: one look-up per page, then bytes. */
@@ -102,10 +103,12 @@ class PhysicalBytes extends PortBytes {
       into.fill(0);
       return;
     }
+    if (length < BULK_BYTES && ((offset | length) & 3) === 0) {
+      this.readWords(slot * PAGE_WORDS + (offset >> 2), into);
+      return;
+    }
     const at = slot * PAGE_SIZE + offset;
-    const content = this.content;
-    if (length >= BULK_BYTES) into.set(content.subarray(at, at + length));
-    else for (let i = 0; i < length; i++) into[i] = content[at + i];
+    into.set(this.content.subarray(at, at + length));
   }
 
   override write(frame: number, offset: number, bytes: Uint8Array): void {
@@ -115,10 +118,19 @@ class PhysicalBytes extends PortBytes {
       super.write(frame, offset, bytes);
       return;
     }
-    const at = slot * PAGE_SIZE + offset;
-    const content = this.content;
-    if (length >= BULK_BYTES) content.set(bytes, at);
-    else for (let i = 0; i < length; i++) content[at + i] = bytes[i];
+    this.content.set(bytes, slot * PAGE_SIZE + offset);
+  }
+
+  /** Structures are short and aligned: half the time of byte by byte. */
+  private readWords(word: number, into: Uint8Array): void {
+    const { words } = this.memory;
+    for (let i = 0; i < into.length; i += 4, word++) {
+      const value = words[word];
+      into[i] = value;
+      into[i + 1] = value >> 8;
+      into[i + 2] = value >> 16;
+      into[i + 3] = value >>> 24;
+    }
   }
 }
 
