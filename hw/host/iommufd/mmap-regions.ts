@@ -21,6 +21,8 @@ interface Region {
   readonly owner: IommufdObject;
   readonly frames: readonly number[];
   readonly memory: KernelMemory;
+  /** Mappings that are there now, each a user of the owner. */
+  mappings: number;
 }
 
 export class MmapRegions {
@@ -55,7 +57,7 @@ export class MmapRegions {
       memory.give(REGION_BYTES);
       fail('EBUSY', 'no offset is left for a region of this size');
     }
-    this.regions.splice(slot, 0, { start, length, owner, frames, memory });
+    this.regions.splice(slot, 0, { start, length, owner, frames, memory, mappings: 0 });
     return start;
   }
 
@@ -85,26 +87,35 @@ export class MmapRegions {
           `(0x${region.length.toString(16)} bytes)`,
       );
     }
-    region.owner.users++;
     return new RegionMapping(region);
+  }
+
+  /** Mappings of an owner's regions that are there now (for invariants, reports). */
+  mappingsOf(owner: IommufdObject): number {
+    let mappings = 0;
+    for (const region of this.regions) if (region.owner === owner) mappings += region.mappings;
+    return mappings;
   }
 }
 
 /** One mapping of a region; duplicates of it (fork, split) count again. */
 class RegionMapping implements DeviceMapping {
   readonly frames: readonly number[];
-  private readonly owner: IommufdObject;
+  private readonly region: Region;
 
   constructor(region: Region) {
     this.frames = region.frames;
-    this.owner = region.owner;
+    this.region = region;
+    this.opened();
   }
 
   opened(): void {
-    this.owner.users++;
+    this.region.mappings++;
+    this.region.owner.users++;
   }
 
   closed(): void {
-    this.owner.users--;
+    this.region.mappings--;
+    this.region.owner.users--;
   }
 }
