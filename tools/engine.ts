@@ -5,6 +5,7 @@
 import type { ExplainWalk, RunScenario } from '../scenarios/run-api.ts';
 import type { BenchResults } from './bench/harness.ts';
 import type { ConformTotals } from './conform/conform.ts';
+import type { ConformOptions } from './conform/suite.ts';
 
 export interface Engine {
   readonly run: RunScenario;
@@ -13,6 +14,7 @@ export interface Engine {
   readonly conform: (
     paths: readonly string[],
     print: (line: string) => void,
+    options: ConformOptions,
   ) => Promise<ConformTotals>;
   readonly bench: (
     names: readonly string[],
@@ -29,9 +31,9 @@ export const engine: Engine = {
     const { explainWalk } = await import('../scenarios/explain.ts');
     return explainWalk(scenario, request);
   },
-  conform: async (paths, print) => {
+  conform: async (paths, print, options) => {
     const { conform } = await import('./conform/conform.ts');
-    return conform(paths, print);
+    return conform(paths, print, options);
   },
   bench: async (names, onRun) => {
     const { runBench } = await import('./bench/harness.ts');

@@ -18,7 +18,7 @@ export interface RunFlags extends ScenarioOptions {
   readonly json?: boolean;
 }
 
-function wholeNumber(text: string): number {
+export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
     throw new InvalidArgumentError('Expected a whole number.');

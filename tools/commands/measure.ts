@@ -4,7 +4,7 @@ import { MismatchError } from '../../sim/errors.ts';
 import type { BenchResults } from '../bench/harness.ts';
 import type { Engine } from '../engine.ts';
 import type { Io } from '../io.ts';
-import { jsonOption } from '../options.ts';
+import { jsonOption, wholeNumber } from '../options.ts';
 import { left, right, tableLines } from '../report/table.ts';
 import { count } from '../report/text.ts';
 
@@ -12,9 +12,19 @@ const CONFORM_EXAMPLES = `
 Examples:
   $ iommusim conform vectors/riscv
   $ iommusim conform vectors/qemu captures/x86-legacy-strict
+  $ iommusim conform vectors/iommufd --only fuzz/00125
 
 Files and folders are told apart by content. Of every failure the first field that differs is
 printed; the last line is "N passed, N failed". Exit code 1 when something failed.`;
+
+/** Failures of one file that are printed when nobody says how many. */
+const SHOWN_DEFAULT = 20;
+
+interface ConformFlags {
+  readonly only?: string;
+  readonly show: number;
+  readonly profile?: boolean;
+}
 
 const BENCH_EXAMPLES = `
 Examples:
@@ -29,10 +39,14 @@ export function addMeasure(program: Command, io: Io, engine: Engine): void {
     .command('conform')
     .description('run conformance vectors and captures of real kernels')
     .argument('<path...>', 'vector files, folders of them, capture folders')
+    .option('--only <ids>', 'run only the cases with these ids, separated by commas')
+    .option('--show <n>', 'failures of a file to print', wholeNumber, SHOWN_DEFAULT)
+    .option('--profile', 'say where the time went (recorded system calls)')
     .addHelpText('after', CONFORM_EXAMPLES)
-    .action(async (paths: string[]) => {
+    .action(async (paths: string[], { only, show, profile = false }: ConformFlags) => {
       const print = (line: string): void => io.out(`${line}\n`);
-      const { passed, failed, skipped } = await engine.conform(paths, print);
+      const options = { shown: show, profile, ...(only && { only: new Set(only.split(',')) }) };
+      const { passed, failed, skipped } = await engine.conform(paths, print, options);
       if (skipped > 0) print(`${skipped} skipped: what they test is not modelled`);
       io.out(`${passed} passed, ${failed} failed\n`);
       if (failed > 0) throw new MismatchError('conform', `${failed} cases differ`);

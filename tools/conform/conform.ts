@@ -9,9 +9,9 @@ import { InputError } from '../../sim/errors.ts';
 import { isCaptureFolder } from '../../traces/captures/capture.ts';
 import { CACHED, UNCACHED } from './cache-settings.ts';
 import { conformCapture } from './capture.ts';
-import { describe, type Mismatch } from './mismatch.ts';
-import { SUITES, type Suite } from './suites.ts';
-import { readJsonLines, type Vector } from './vectors.ts';
+import type { ConformOptions, Suite, SuiteRun } from './suite.ts';
+import { SUITES } from './suites.ts';
+import { readJsonLines } from './vectors.ts';
 
 export interface ConformTotals {
   readonly passed: number;
@@ -24,12 +24,13 @@ export interface ConformTotals {
 export async function conform(
   paths: readonly string[],
   print: (line: string) => void,
+  options: ConformOptions = {},
 ): Promise<ConformTotals> {
   let passed = 0;
   let failed = 0;
   let skipped = 0;
   for (const path of paths) {
-    const totals = await conformPath(path, print);
+    const totals = await conformPath(path, print, options);
     passed += totals.passed;
     failed += totals.failed;
     skipped += totals.skipped;
@@ -41,17 +42,18 @@ export async function conform(
 export async function conformPath(
   path: string,
   print: (line: string) => void,
+  options: ConformOptions = {},
 ): Promise<ConformTotals> {
   const info = await stat(path).catch(() => null);
   if (info === null) throw new InputError('conform', `${path}: no such file or folder`);
-  if (!info.isDirectory()) return conformFile(path, print);
+  if (!info.isDirectory()) return conformFile(path, print, options);
   if (isCaptureFolder(path)) return conformCaptureFolder(path, print);
   const entries = (await readdir(path)).sort().map((name) => join(path, name));
   const known = entries.filter((name) => /\.jsonl(\.gz)?$/.test(name) || isCaptureFolder(name));
   if (known.length === 0) {
     throw new InputError('conform', `${path}: no vector files and no capture folders`);
   }
-  return conform(known, print);
+  return conform(known, print, options);
 }
 
 /** A check passes when it passes without caches and with them. */
@@ -70,61 +72,61 @@ function conformCaptureFolder(path: string, print: (line: string) => void): Conf
   return totals;
 }
 
-async function conformFile(path: string, print: (line: string) => void): Promise<ConformTotals> {
-  let suite: Suite | undefined;
+async function conformFile(
+  path: string,
+  print: (line: string) => void,
+  options: ConformOptions,
+): Promise<ConformTotals> {
+  const { only, shown = Number.POSITIVE_INFINITY } = options;
+  let run: SuiteRun | undefined;
   const totals = { passed: 0, failed: 0, skipped: 0 };
   const optional = { agree: 0, differ: 0 };
   const reasons = new Set<string>();
   for await (const line of readJsonLines(path)) {
-    const vector = line as Vector;
-    suite ??= suiteOf(path, vector);
-    const reason = suite.skip?.(vector) ?? null;
-    if (reason !== null) {
-      totals.skipped++;
-      reasons.add(reason);
-      continue;
-    }
-    const mismatch = runVector(suite, vector);
-    if (suite.optional(vector)) {
-      if (mismatch === null) optional.agree++;
-      else optional.differ++;
-    } else if (mismatch === null) {
-      totals.passed++;
-    } else {
-      totals.failed++;
-      print(mismatch);
+    run ??= suiteOf(path, line).open(path, options);
+    if (only !== undefined && !only.has((line as { readonly id: string }).id)) continue;
+    const verdict = run.judge(line);
+    switch (verdict.kind) {
+      case 'passed':
+        totals.passed++;
+        break;
+      case 'failed':
+        totals.failed++;
+        if (totals.failed <= shown) print(verdict.text);
+        break;
+      case 'skipped':
+        totals.skipped++;
+        reasons.add(verdict.reason);
+        break;
+      case 'optional':
+        if (verdict.agrees) optional.agree++;
+        else optional.differ++;
+        break;
     }
   }
-  if (suite === undefined) throw new InputError('conform', `${path}: no vectors`);
-  const parts: string[] = [];
-  if (totals.passed + totals.failed > 0) {
-    parts.push(`${totals.passed} passed, ${totals.failed} failed`);
-  }
-  if (totals.skipped > 0) parts.push(`${totals.skipped} skipped: ${[...reasons].join(', ')}`);
-  const notes = optional.agree + optional.differ;
-  if (notes > 0) parts.push(`${optional.agree} of ${notes} optional vectors agree (not counted)`);
-  print(`${path}: ${parts.join('; ')}`);
+  if (run === undefined) throw new InputError('conform', `${path}: no vectors`);
+  if (totals.failed > shown) print(`${totals.failed - shown} more failures are not shown`);
+  for (const line of run.summary?.() ?? []) print(line);
+  print(`${path}: ${fileSummary(totals, optional, [...reasons])}`);
   return totals;
 }
 
-function suiteOf(path: string, vector: Vector): Suite {
-  const suite =
-    typeof vector?.cfg === 'object' && Array.isArray(vector.steps)
-      ? SUITES.find((candidate) => candidate.recognises(vector))
-      : undefined;
-  if (suite === undefined) {
-    const known = SUITES.map(({ name }) => name).join(', ');
-    throw new InputError('conform', `${path}: not a known kind of vector file (${known})`);
-  }
-  return suite;
+function fileSummary(
+  { passed, failed, skipped }: ConformTotals,
+  optional: { readonly agree: number; readonly differ: number },
+  reasons: readonly string[],
+): string {
+  const parts: string[] = [];
+  if (passed + failed > 0) parts.push(`${passed} passed, ${failed} failed`);
+  if (skipped > 0) parts.push(`${skipped} skipped: ${reasons.join(', ')}`);
+  const notes = optional.agree + optional.differ;
+  if (notes > 0) parts.push(`${optional.agree} of ${notes} optional vectors agree (not counted)`);
+  return parts.length === 0 ? 'no case of this id' : parts.join('; ');
 }
 
-/** Description of the first difference under any cache setting, or `null`. */
-function runVector(suite: Suite, vector: Vector): string | null {
-  for (const setting of suite.settings) {
-    const mismatch: Mismatch | null = suite.run(vector, setting);
-    if (mismatch === null) continue;
-    return `${describe(vector.topic, vector.id, mismatch)} (${setting.name})`;
-  }
-  return null;
+function suiteOf(path: string, line: unknown): Suite {
+  const suite = SUITES.find((candidate) => candidate.recognises(line));
+  if (suite !== undefined) return suite;
+  const known = SUITES.map(({ name }) => name).join(', ');
+  throw new InputError('conform', `${path}: not a known kind of vector file (${known})`);
 }

@@ -1,0 +1,96 @@
+/**
+ * Replays one ioctl: the argument and what it points at are stored as recorded, the call is made,
+ * and return, error number, argument, buffers and memory written through an IOAS are compared.
+ */
+import { errnoName } from '../../../hw/host/kernel/errno.ts';
+import type { SyscallResult } from '../../../hw/host/kernel/syscalls.ts';
+import { bytesOf, type IoctlOp, type StoredBytes } from './cases.ts';
+import { CallDifference, expectBytes, firstDifference } from './difference.ts';
+import type { Program } from './program.ts';
+import { fieldAt, fieldText, layoutOf } from './structs.ts';
+
+/** Field that holds the pointer, and the bytes there before and after. */
+interface Buffer {
+  readonly at: number;
+  readonly address: number;
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+}
+
+const NO_BUFFERS: readonly Buffer[] = [];
+
+export function replayIoctl(program: Program, op: IoctlOp): void {
+  const argument = op.in === undefined ? null : bytesOf(op.in);
+  const buffers = buffersOf(op);
+  const address = argumentAddress(program, op, argument);
+  if (argument !== null) program.store(address, argument);
+  for (const { address: at, before } of buffers) program.store(at, before);
+  const result = program.syscalls.ioctl(op.fd, Number(op.cmd), BigInt(address));
+  expectAnswer(op, result);
+  if (argument !== null) {
+    const expected = op.out === undefined ? argument : bytesOf(op.out);
+    expectArgument(op.name, expected, program.load(address, expected.length));
+  }
+  for (const { at, address: there, after } of buffers) {
+    const got = program.load(there, after.length);
+    if (firstDifference(after, got) >= 0) expectBytes(`*${pointerName(op.name, at)}`, after, got);
+  }
+  for (const stored of op.mw ?? []) expectStored(program, stored);
+}
+
+function buffersOf({ ptr }: IoctlOp): readonly Buffer[] {
+  if (ptr === undefined) return NO_BUFFERS;
+  const buffers: Buffer[] = [];
+  for (const pointer of ptr) {
+    if (pointer.in === undefined || pointer.in === '') continue;
+    const before = bytesOf(pointer.in);
+    const after = pointer.out === undefined ? before : bytesOf(pointer.out);
+    buffers.push({ at: pointer.at, address: Number(pointer.va), before, after });
+  }
+  return buffers;
+}
+
+/** An argument that is cut short must end where the program's memory ends. */
+function argumentAddress(program: Program, op: IoctlOp, argument: Uint8Array | null): number {
+  if (op.arg !== undefined) return Number(op.arg);
+  if (op.a !== undefined) return Number(op.a);
+  if (op.null === 1 || argument === null) return 0;
+  return program.scratch(argument.length, op.w !== undefined && op.w > argument.length);
+}
+
+/** Compares what every system call returns. */
+export function expectAnswer(
+  { ret, err }: { readonly ret: number; readonly err: number },
+  { value, errno, rule }: SyscallResult,
+): void {
+  if (errno !== err) throw new CallDifference('errno', errnoText(err), errnoText(errno), rule);
+  if (errno === 0 && value !== ret) throw new CallDifference('return', String(ret), String(value));
+}
+
+export function errnoText(errno: number): string {
+  return errno === 0 ? 'success' : errnoName(errno);
+}
+
+function expectArgument(name: string, expected: Uint8Array, got: Uint8Array): void {
+  const at = firstDifference(expected, got);
+  if (at < 0) return;
+  const layout = layoutOf(name);
+  const field = layout === null ? null : fieldAt(layout, at);
+  if (layout === null || field === null) expectBytes('argument', expected, got);
+  else
+    throw new CallDifference(
+      field,
+      fieldText(layout, field, expected),
+      fieldText(layout, field, got),
+    );
+}
+
+function pointerName(name: string, at: number): string {
+  const layout = layoutOf(name);
+  return (layout === null ? null : fieldAt(layout, at)) ?? `pointer at ${at}`;
+}
+
+function expectStored(program: Program, stored: StoredBytes): void {
+  const expected = bytesOf(stored[stored.length - 1] as string);
+  expectBytes(`memory at ${stored[0]}`, expected, program.load(Number(stored[0]), expected.length));
+}
