@@ -58,6 +58,13 @@ export const LEGACY_CACHE_INVALIDATE = layout('legacy_iommu_cache_invalidate_inf
   padding: array(6, u8(10)),
 });
 
+export const LEGACY_GPASID_BIND_VTD = layout('legacy_iommu_gpasid_bind_data_vtd', 16, 16, {
+  flags: u64(0),
+  pat: u32(8),
+  emt: u32(12),
+});
+
+/** With the VT-d member of its union. */
 export const LEGACY_GPASID_BIND = layout('legacy_iommu_gpasid_bind_data', 72, 56, {
   argsz: u32(0),
   version: u32(4),
