@@ -99,12 +99,14 @@ export class UserSpace implements AddressSpace {
     return this.reach(checked(address, 1), write ? FOR_WRITE : FOR_READ);
   }
 
-  /** Makes a page present if it can be. */
-  touch(address: number, write: boolean): void {
+  /** Makes a page present; false where it cannot be. */
+  touch(address: number, write: boolean): boolean {
     try {
       this.reach(address, write ? FOR_WRITE : FOR_READ);
+      return true;
     } catch (error) {
       if (!(error instanceof Errno)) throw error;
+      return false;
     }
   }
 

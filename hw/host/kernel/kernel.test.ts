@@ -114,6 +114,30 @@ test('exit gives back descriptors and memory', () => {
   assert.is(kernel.processes.size, 0);
 });
 
+test('a shared address space lives until the last process has exited', () => {
+  const { kernel, calls, alloc, peek, poke, process } = testKernel();
+  const at = alloc(4096);
+  const child = kernel.processes.get(calls.fork(true).value);
+  assert.is(child?.space, process.space);
+  poke(at, [4]);
+  child?.exit();
+  assert.is(process.space.alive, true);
+  assert.is(peek(at, 1)[0], 4);
+  calls.exit();
+  assert.is(process.space.alive, false);
+  assert.is(kernel.pins.inUse, 0);
+});
+
+test('every descriptor knows close-on-exec and non-blocking mode', () => {
+  const { calls, alloc } = testKernel();
+  const { value: fd } = calls.open('/dev/null');
+  assert.is(calls.ioctl(fd, 0x5451, 0n).errno, 0);
+  assert.is(calls.ioctl(fd, 0x5421, alloc(4096)).errno, 0);
+  assert.is(calls.ioctl(fd, 0x5421, 0n).errno, ERRNO.EFAULT);
+  assert.is(calls.ioctl(fd, 0x5400, 0n).errno, ERRNO.ENOTTY);
+  assert.is(calls.ioctl(fd, 0xc0045451 | 0, 0n).errno, ERRNO.ENOTTY);
+});
+
 test('an injected failure of the descriptor table is ENOMEM once', () => {
   const { kernel, calls } = testKernel();
   kernel.memory.arm(1);

@@ -71,11 +71,14 @@ export class Kernel implements KernelServices {
     return this.addProcess(new UserSpace(this.pins, this.frames), spec);
   }
 
-  /** fork: a copy of the address space, the same open files, equal credentials and limits. */
-  forkProcess(parent: UserProcess): UserProcess {
+  /**
+   * fork: a copy of the address space (or the same one, CLONE_VM), the same open files, equal
+   * credentials and limits.
+   */
+  forkProcess(parent: UserProcess, sameSpace = false): UserProcess {
     const { uid, capabilities, memlockPages, fdLimit } = parent;
     const spec = { uid, capabilities, memlockPages, fdLimit };
-    const child = this.addProcess(forkSpace(parent.space), spec);
+    const child = this.addProcess(sameSpace ? parent.space : forkSpace(parent.space), spec);
     for (const fd of parent.openFds()) {
       const file = parent.file(fd) as OpenFile;
       file.refs++;

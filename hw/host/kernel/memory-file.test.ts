@@ -6,7 +6,7 @@ import { ERRNO, isErrno } from './errno.ts';
 import { EventFile } from './files.ts';
 import { SEAL_GROW, SEAL_SHRINK, SEAL_WRITE } from './inode.ts';
 import type { MemoryFile } from './memory-file.ts';
-import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, MAP_SHARED } from './mmap.ts';
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_HUGETLB, MAP_PRIVATE, MAP_SHARED } from './mmap.ts';
 import { placePage } from './space-maps.ts';
 import { type TestKernel, testKernel } from './testbench.ts';
 
@@ -139,6 +139,28 @@ test('read and write of a tmpfs file move its position and end', () => {
   assert.is(bench.calls.read(other, at + 4096n, 2 * PAGE).value, PAGE + 3);
   assert.equal([...bench.peek(at + 8190n, 6)], [6, 6, 6, 6, 6, 0]);
   assert.is(bench.calls.read(other, 1n << 62n, 1).errno, ERRNO.EFAULT);
+});
+
+test('a transfer that faults counts what was done before; of nothing it is EFAULT', () => {
+  const bench = testKernel();
+  const { fd } = memfd(bench, 4);
+  const at = bench.alloc(2 * PAGE);
+  assert.is(bench.calls.write(fd, at, 3 * PAGE).value, 2 * PAGE);
+  assert.is(bench.calls.write(fd, at + 2n * 4096n, 1).errno, ERRNO.EFAULT);
+  assert.is(bench.calls.write(fd, 0n, 0x7ffff000).errno, ERRNO.EFAULT);
+  assert.is((bench.process.file(fd) as MemoryFile).position, 2 * PAGE);
+});
+
+test('a fixed mapping that would cut a huge page is refused and keeps nothing', () => {
+  const bench = testKernel({ bytes: 16 * HUGE });
+  const huge = MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB;
+  const { value } = bench.calls.mmap({ length: HUGE, prot: BOTH, flags: huge });
+  const { fd, file } = memfd(bench, 1);
+  const flags = MAP_SHARED | MAP_FIXED;
+  const over = { address: value + PAGE, length: PAGE, prot: BOTH, flags, fd };
+  assert.is(bench.calls.mmap(over).errno, ERRNO.EINVAL);
+  assert.is(bench.calls.mprotect(value + PAGE, PAGE, 1).errno, ERRNO.EINVAL);
+  assert.is(file.refs, 1);
 });
 
 test('huge pages: contiguous, aligned, compound; whole 2 MiB only', () => {

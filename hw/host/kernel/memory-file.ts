@@ -3,7 +3,7 @@
  * anonymous memory. Such files can be mapped, and pinned without a mapping (memfd_pin_folios).
  */
 import { PAGE_SIZE, type PinnableFile, type Process } from './api.ts';
-import { fail } from './errno.ts';
+import { Errno, fail } from './errno.ts';
 import { HUGE_FRAMES } from './frame-table.ts';
 import { type MemoryInode, SEAL_GROW, SEAL_SEAL, SEAL_SHRINK, SEAL_WRITE } from './inode.ts';
 
@@ -40,20 +40,36 @@ export class MemoryFile implements PinnableFile {
   }
 
   read(process: Process, address: bigint, count: number): number {
-    const bytes = new Uint8Array(Math.max(0, Math.min(count, this.inode.bytes - this.position)));
-    const read = this.inode.read(this.position, bytes);
-    process.space.copyOut(address, bytes);
-    this.position += read;
-    return read;
+    const wanted = Math.max(0, Math.min(count, this.inode.bytes - this.position));
+    return this.transfer(wanted, (bytes, done) => {
+      this.inode.read(this.position, bytes);
+      process.space.copyOut(address + BigInt(done), bytes);
+    });
   }
 
   write(process: Process, address: bigint, count: number): number {
     if (this.inode.huge) fail('EINVAL', 'files of huge pages cannot be written');
-    const bytes = new Uint8Array(count);
-    process.space.copyIn(address, bytes);
-    this.inode.write(this.position, bytes);
-    this.position += count;
-    return count;
+    return this.transfer(count, (bytes, done) => {
+      process.space.copyIn(address + BigInt(done), bytes);
+      this.inode.write(this.position, bytes);
+    });
+  }
+
+  /** Page by page; what was done before a page that is refused counts. */
+  private transfer(count: number, page: (bytes: Uint8Array, done: number) => void): number {
+    let done = 0;
+    while (done < count) {
+      const length = Math.min(count - done, PAGE_SIZE - (this.position % PAGE_SIZE));
+      try {
+        page(new Uint8Array(length), done);
+      } catch (error) {
+        if (done > 0 && error instanceof Errno) return done;
+        throw error;
+      }
+      this.position += length;
+      done += length;
+    }
+    return done;
   }
 
   /** ftruncate. */

@@ -106,10 +106,10 @@ function backing(process: UserProcess, file: OpenFile, base: MapRequest): MapReq
   return { ...base, mayWrite, file, inode };
 }
 
-/** MAP_POPULATE: pages that cannot be had stay absent. */
+/** MAP_POPULATE: from the first page that cannot be had, all stay absent; that is no error. */
 function populate(process: UserProcess, address: number, length: number, prot: number): void {
   const write = (prot & PROT_WRITE) !== 0;
   for (let at = address; at < address + length; at += PAGE_SIZE) {
-    process.space.touch(at, write);
+    if (!process.space.touch(at, write)) return;
   }
 }

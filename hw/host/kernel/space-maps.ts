@@ -39,6 +39,7 @@ export function chooseAddress(space: UserSpace, request: MapRequest): number {
   if (fixed) {
     if (address > USER_END - length) fail('ENOMEM', 'the mapping ends beyond user space');
     if (address % align !== 0) fail('EINVAL', `a fixed address is a multiple of ${align}`);
+    checkBorders(space, address, address + length);
     return address;
   }
   const hint = Math.ceil(address / align) * align;
@@ -66,12 +67,7 @@ export function mapArea(space: UserSpace, start: number, request: MapRequest): v
 /** Unmaps whatever is in a page-aligned range; areas that reach over its borders are split. */
 export function unmapRange(space: UserSpace, start: number, length: number): void {
   const end = start + length;
-  for (const border of [start, end]) {
-    const area = space.list.find(border);
-    if (area?.huge && border % HUGE_BYTES !== 0) {
-      fail('EINVAL', 'a mapping of huge pages is cut inside a huge page');
-    }
-  }
+  checkBorders(space, start, end);
   const areas = space.list.within(start, end);
   for (const area of areas) space.zap(area.start, area.end);
   space.list.remove(areas);
@@ -81,6 +77,7 @@ export function unmapRange(space: UserSpace, start: number, length: number): voi
 /** mprotect; ENOMEM where part of the range is not mapped, EACCES where it may not be written. */
 export function protectRange(space: UserSpace, start: number, length: number, prot: number): void {
   const end = start + length;
+  checkBorders(space, start, end);
   const areas = space.list.within(start, end);
   let at = start;
   for (const area of areas) {
@@ -161,6 +158,16 @@ export function placePage(space: UserSpace, address: number, frame: number): boo
   if (old >= 0) frames.drop(old);
   table.set(page, frame, ANONYMOUS | STABLE);
   return true;
+}
+
+/** Huge pages are not cut (hugetlb_vm_op_split). */
+function checkBorders(space: UserSpace, start: number, end: number): void {
+  for (const border of [start, end]) {
+    const area = space.list.find(border);
+    if (area?.huge && border % HUGE_BYTES !== 0) {
+      fail('EINVAL', 'a mapping of huge pages is cut inside a huge page');
+    }
+  }
 }
 
 function dropArea(area: Vma): void {

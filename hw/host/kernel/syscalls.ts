@@ -37,6 +37,12 @@ const DEFAULT_POLL = 0x145;
 /** MAX_RW_COUNT. */
 const TRANSFER_MAX = 0x7ffff000;
 
+const FIONBIO = 0x5421;
+const FIONCLEX = 0x5450;
+const FIOCLEX = 0x5451;
+
+const DONE: SyscallResult = { value: 0, errno: 0, rule: '' };
+
 const MFD_ALLOW_SEALING = 2;
 const MFD_HUGETLB = 4;
 const MFD_NOEXEC_SEAL = 8;
@@ -78,8 +84,9 @@ export class Syscalls {
     try {
       const file = this.process.file(fd);
       if (file === null) badFd(fd);
-      if (file.ioctl === undefined) fail('ENOTTY', `a ${file.kind} file has no ioctl`);
       const address = BigInt.asUintN(64, argument);
+      if (command >>> 8 === 0x54 && this.descriptorIoctl(command, address)) return DONE;
+      if (file.ioctl === undefined) fail('ENOTTY', `a ${file.kind} file has no ioctl`);
       // The call holds the file: another process may close it meanwhile.
       file.refs++;
       try {
@@ -173,13 +180,19 @@ export class Syscalls {
   }
 
   /** The child's pid; `kernel.processes` has it. */
-  fork(): SyscallResult {
-    return run(() => this.kernel.forkProcess(this.process).pid);
+  fork(sameSpace = false): SyscallResult {
+    return run(() => this.kernel.forkProcess(this.process, sameSpace).pid);
   }
 
   exit(): SyscallResult {
     this.process.exit();
     return { value: 0, errno: 0, rule: '' };
+  }
+
+  /** What every descriptor answers before its file is asked (do_vfs_ioctl). */
+  private descriptorIoctl(command: number, address: bigint): boolean {
+    if (command === FIONBIO) this.process.space.copyIn(address, new Uint8Array(4));
+    return command === FIOCLEX || command === FIONCLEX || command === FIONBIO;
   }
 
   private pollOne({ fd, events }: PollEntry): number {
