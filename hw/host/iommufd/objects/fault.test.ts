@@ -158,6 +158,26 @@ test('a response with a wrong code or cookie is EINVAL; those before it count', 
   assert.equal(answers, [{ grpid: 3, code: 'invalid' }]);
 });
 
+test('a refused response to cookie 0 frees it when groups are unanswered, and only then', () => {
+  const { calls, fd, buffer, deliver, poke, peek } = opened();
+  const nextCookie = () => {
+    deliver(1);
+    calls.read(fd, buffer, 40);
+    return new DataView(peek(buffer, 40).slice().buffer).getUint32(36, true);
+  };
+  const answer = (cookie: number) => {
+    poke(buffer, new Uint8Array(Uint32Array.of(cookie, 0).buffer));
+    return calls.write(fd, buffer, 8).errno;
+  };
+  assert.is(answer(0), 22);
+  assert.is(nextCookie(), 1);
+  assert.is(answer(0), 22);
+  assert.is(nextCookie(), 0);
+  assert.is(nextCookie(), 2);
+  for (const cookie of [0, 1, 2]) assert.is(answer(cookie), 0);
+  assert.is(nextCookie(), 0, 'free for good');
+});
+
 test('the file is always writable, and readable when a group waits', () => {
   const { fault, deliver } = opened();
   assert.is(fault.file?.poll(), 4);
