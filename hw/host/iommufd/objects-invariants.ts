@@ -98,8 +98,8 @@ function checkIoas(ioas: Ioas, objects: readonly IommufdObject[], found: string[
   if (domains.length !== ioas.hwpts.length) {
     found.push(`ioas ${ioas.id}: ${domains.length} domains for ${ioas.hwpts.length} page tables`);
   }
-  for (const [i, hwpt] of ioas.hwpts.entries()) {
-    if (domains[i] !== hwpt.domain) found.push(`ioas ${ioas.id}: domain ${i} is of another hwpt`);
+  for (const { id, domain } of ioas.hwpts) {
+    if (!domains.includes(domain)) found.push(`ioas ${ioas.id}: hwpt ${id} is not filled`);
   }
 }
 

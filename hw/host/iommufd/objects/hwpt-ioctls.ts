@@ -58,7 +58,7 @@ function getDirtyBitmap(call: IoctlCall): void {
     const iova = call.u64(at.iova);
     const length = call.u64(at.length);
     const pageSize = call.u64(at.page_size);
-    checkBitmapRange(iova, length, pageSize, hwpt.ioas.table.alignment);
+    checkBitmapRange(iova, length, pageSize, BigInt(hwpt.ioas.table.alignment));
     checkDirtyOps(hwpt);
     services.memory.take(BITMAP_BYTES, 'dirty bitmap');
     try {
