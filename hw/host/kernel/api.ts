@@ -24,7 +24,7 @@ export interface AddressSpace {
   /** mm->pinned_vm and mm->locked_vm, in pages. */
   pinnedVm: number;
   lockedVm: number;
-  /** False once the last process that uses it has exited: nothing can be pinned from it any more. */
+  /** False once the last process that uses it has exited: nothing can be pinned any more. */
   readonly alive: boolean;
   /** copy_from_user: fills `into` from `address`; EFAULT where it is not readable. */
   copyIn(address: bigint, into: Uint8Array): void;
