@@ -1,7 +1,7 @@
 /**
  * /dev/iommu for programs of the simulator: what a VMM does, in the words of the interface. Every
- * method is one ioctl in user memory of the calling process; it returns what the kernel answered, or
- * throws Errno with the rule that refused. `call` makes any ioctl by name and tells its bytes.
+ * method is one ioctl in user memory of the calling process; it returns what the kernel answered,
+ * or throws Errno with the rule that refused. `call` makes any ioctl by name and tells its bytes.
  */
 import type { CallOptions, CallReport } from './client/call.ts';
 import {

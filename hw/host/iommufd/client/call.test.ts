@@ -67,7 +67,7 @@ test('pointer, length and count that are given win over those that the data woul
   }).call('HWPT_INVALIDATE', { data_uptr: 0, entry_num: 1, data_type: 'SELFTEST' });
 });
 
-test('entries are laid out one entry length apart, and the count handled is told on refusal', () => {
+test('entries lie one entry length apart, and the count handled is told on refusal', () => {
   const report = client(({ argument }, at) => {
     const { data_uptr, entry_num, entry_len } = at.struct(S.HWPT_INVALIDATE, argument);
     assert.equal([entry_num, entry_len], [2, 12]);

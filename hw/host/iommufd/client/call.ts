@@ -5,7 +5,7 @@
 import { InputError } from '../../../../sim/errors.ts';
 import { errnoName } from '../../kernel/errno.ts';
 import { decode, type Integer } from '../uapi/codec.ts';
-import { type AnswerData, type DataSpec, PLAIN_IOCTLS } from '../uapi/ioctls.ts';
+import { type AnswerData, PLAIN_IOCTLS, type StructData } from '../uapi/ioctls.ts';
 import { elementBytes, type Fields, type Layout } from '../uapi/layout.ts';
 import { IOVA_RANGE } from '../uapi/structs.ts';
 import { type Described, describe, resolve, type Symbolic } from '../uapi/symbolic.ts';
@@ -165,11 +165,7 @@ function answeredData(
   }
 }
 
-function structLayout(
-  form: Extract<DataSpec, { layouts: unknown }> | AnswerData,
-  struct: string,
-  type: Integer,
-): Layout | null {
+function structLayout(form: StructData | AnswerData, struct: string, type: Integer): Layout | null {
   return form.layouts[String(describe(struct, form.type, type))] ?? null;
 }
 
@@ -189,7 +185,7 @@ export function describeFields(layout: Layout, bytes: Uint8Array): DecodedFields
   return out;
 }
 
-/** Numbers of the pages (IOVA / page size) whose bits are set in a dirty bitmap that starts at `iova`. */
+/** Numbers of the pages (IOVA / page size) whose bits are set; the first bit is that of `iova`. */
 export function pagesOf(bitmap: Uint8Array, iova: bigint, pageSize: bigint): number[] {
   if (pageSize === 0n) return [];
   const first = Number(iova / pageSize);

@@ -1,4 +1,4 @@
-/** A process whose kernel is a function of a test: memory is a map of bytes, ioctls are recorded. */
+/** A process whose kernel is a function of a test; memory is a map of bytes, ioctls are kept. */
 import { ERRNO, Errno } from '../../kernel/errno.ts';
 import { decode, encode, type Inputs, type Outputs } from '../uapi/codec.ts';
 import type { Fields, Layout } from '../uapi/layout.ts';

@@ -73,7 +73,7 @@ export class IoasHandle {
       .iova;
   }
 
-  /** Maps the pages that another address space (or this one) has mapped; returns their IOVA here. */
+  /** Maps pages that another address space (or this one) has mapped; returns their IOVA here. */
   copy({ source, sourceIova, length, ...placement }: CopyFrom): bigint {
     this.session.begin();
     return this.session.call(S.IOAS_COPY, {

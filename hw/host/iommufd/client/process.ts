@@ -1,6 +1,6 @@
 /**
  * The process that a client of /dev/iommu runs in, as far as the client needs it: system calls, and
- * user memory to put arguments in. Kernel and tests supply it; the client knows nothing else of them.
+ * user memory to put arguments in. Kernel and tests supply it.
  */
 import { ERRNO, Errno, type ErrnoName, errnoName } from '../../kernel/errno.ts';
 
@@ -44,8 +44,8 @@ const CHUNK_BYTES = 1 << 16;
 const ALIGNMENT = 8;
 
 /**
- * User memory for the arguments of one call at a time. Large buffers get mappings of their own, which
- * are kept for the next large buffer.
+ * User memory for the arguments of one call at a time. A large buffer gets a mapping of its own,
+ * which is kept for the next one.
  */
 export class Scratch {
   private readonly process: CallingProcess;

@@ -186,7 +186,8 @@ class Builder {
     const names = known.map(([key]) => key).join(', ');
     throw new InputError(
       'uapi-data',
-      `${this.spec.name}: no structure belongs to ${spec.type} ${name}, give bytes; known: ${names}`,
+      `${this.spec.name}: no structure belongs to ${spec.type} ${name}, so give bytes; ` +
+        `known: ${names}`,
     );
   }
 

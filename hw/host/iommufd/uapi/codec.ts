@@ -22,25 +22,29 @@ export type Inputs<F extends Fields> = { readonly [K in keyof F]?: FieldInput<F[
 
 export type Outputs<F extends Fields> = { readonly [K in keyof F]: FieldOutput<F[K]> };
 
-const RANGES: Readonly<Record<IntegerKind, readonly [bigint, bigint]>> = {
-  u8: [0n, 0xffn],
-  u16: [0n, 0xffffn],
-  u32: [0n, 0xffff_ffffn],
-  s32: [-0x8000_0000n, 0x7fff_ffffn],
-  u64: [0n, 0xffff_ffff_ffff_ffffn],
+/** Least and largest value of each kind; both are exact as numbers but for the last. */
+const RANGES: Readonly<Record<IntegerKind, readonly [number, number]>> = {
+  u8: [0, 0xff],
+  u16: [0, 0xffff],
+  u32: [0, 0xffff_ffff],
+  s32: [-0x8000_0000, 0x7fff_ffff],
+  u64: [0, Number.POSITIVE_INFINITY],
 };
+const U64_MAX = 0xffff_ffff_ffff_ffffn;
+const WORD = 2 ** 32;
 
 /** Bytes of a structure with these fields. */
 export function encode<F extends Fields>(layout: Layout<F>, values: Inputs<F>): Uint8Array {
   const bytes = new Uint8Array(layout.size);
   const view = new DataView(bytes.buffer);
-  for (const [name, value] of Object.entries(values)) {
+  for (const name of Object.keys(values)) {
+    const value = values[name];
     const field = layout.fields[name];
     if (field === undefined) {
       const known = Object.keys(layout.fields).join(', ');
       throw new InputError('uapi-field', `${layout.name} has no field ${name}; it has ${known}`);
     }
-    if (value !== undefined) put(view, layout, name, value as Integer | readonly Integer[]);
+    if (value !== undefined) put(view, layout, name, field, value as Integer | readonly Integer[]);
   }
   return bytes;
 }
@@ -63,54 +67,61 @@ function put(
   view: DataView,
   layout: Layout,
   name: string,
+  { kind, offset, count }: Field,
   value: Integer | readonly Integer[],
 ): void {
-  const { kind, offset, count } = layout.fields[name] as Field;
-  const where = `${layout.name}.${name}`;
   if (count === 1) {
     if (typeof value === 'object') {
-      throw new InputError('uapi-value', `${where} is one integer, not a list`);
+      throw new InputError('uapi-value', `${layout.name}.${name} is one integer, not a list`);
     }
-    putInteger(view, offset, kind, value, where);
+    if (!fits(kind, value)) refuse(kind, value, `${layout.name}.${name}`);
+    putInteger(view, offset, kind, value);
     return;
   }
   if (typeof value !== 'object' || value.length > count) {
+    const where = `${layout.name}.${name}`;
     throw new InputError('uapi-value', `${where} is a list of at most ${count} integers`);
   }
   for (const [i, element] of value.entries()) {
-    putInteger(view, offset + i * elementBytes(kind), kind, element, `${where}[${i}]`);
+    if (!fits(kind, element)) refuse(kind, element, `${layout.name}.${name}[${i}]`);
+    putInteger(view, offset + i * elementBytes(kind), kind, element);
   }
 }
 
-function putInteger(
-  view: DataView,
-  offset: number,
-  kind: IntegerKind,
-  value: Integer,
-  where: string,
-): void {
-  const exact = exactInteger(value, where);
+function putInteger(view: DataView, offset: number, kind: IntegerKind, value: Integer): void {
+  if (kind !== 'u64') putNarrow(view, offset, kind, Number(value));
+  else if (typeof value === 'bigint') view.setBigUint64(offset, value, true);
+  else {
+    view.setUint32(offset, value % WORD, true);
+    view.setUint32(offset + 4, Math.floor(value / WORD), true);
+  }
+}
+
+function putNarrow(view: DataView, offset: number, kind: IntegerKind, value: number): void {
+  if (kind === 'u32') view.setUint32(offset, value, true);
+  else if (kind === 's32') view.setInt32(offset, value, true);
+  else if (kind === 'u16') view.setUint16(offset, value, true);
+  else view.setUint8(offset, value);
+}
+
+function fits(kind: IntegerKind, value: Integer): boolean {
+  if (typeof value === 'bigint' && kind === 'u64') return BigInt.asUintN(64, value) === value;
   const [least, most] = RANGES[kind];
-  if (exact < least || exact > most) {
-    throw new InputError(
-      'uapi-range',
-      `${where}: ${value} is outside ${kind}, ${least} to ${most}`,
-    );
-  }
-  if (kind === 'u64') view.setBigUint64(offset, exact, true);
-  else if (kind === 's32') view.setInt32(offset, Number(exact), true);
-  else if (kind === 'u32') view.setUint32(offset, Number(exact), true);
-  else if (kind === 'u16') view.setUint16(offset, Number(exact), true);
-  else view.setUint8(offset, Number(exact));
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) return false;
+  return value >= least && value <= most;
 }
 
-function exactInteger(value: Integer, where: string): bigint {
-  if (typeof value === 'bigint') return value;
-  if (!Number.isSafeInteger(value)) {
-    const hint = typeof value === 'number' && Number.isInteger(value) ? '; give a bigint' : '';
+function refuse(kind: IntegerKind, value: Integer, where: string): never {
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) {
+    const hint = Number.isInteger(value) ? '; give a bigint' : '';
     throw new InputError('uapi-value', `${where}: ${value} is not an exact integer${hint}`);
   }
-  return BigInt(value);
+  const [least, most] = RANGES[kind];
+  const largest = kind === 'u64' ? U64_MAX : most;
+  throw new InputError(
+    'uapi-range',
+    `${where}: ${value} is outside ${kind}, ${least} to ${largest}`,
+  );
 }
 
 function take(view: DataView, { kind, offset, count }: Field): Integer | Integer[] {

@@ -1,7 +1,7 @@
 /**
  * Declarations of C structures that cross the user boundary: where each field is and how wide, what
- * the kernel knows (size) and the least that a caller may pass (minSize, which never grows). All are
- * little-endian and without padding of their own: every byte is a named field.
+ * the kernel knows (size) and the least that a caller may pass (minSize, which never grows). All
+ * are little-endian and without padding of their own: every byte is a named field.
  */
 import { invariant } from '../../../../sim/errors.ts';
 
@@ -22,6 +22,8 @@ export interface Layout<F extends Fields = Fields> {
   readonly size: number;
   readonly minSize: number;
   readonly fields: F;
+  /** The same fields as a list. */
+  readonly list: readonly (readonly [string, Field])[];
   /** Byte offset of each field. */
   readonly at: { readonly [K in keyof F]: number };
 }
@@ -75,12 +77,13 @@ export function layout<const F extends Fields>(
   fields: F,
 ): Layout<F> {
   const at: Record<string, number> = {};
-  for (const [key, { kind, offset, count }] of Object.entries(fields)) {
+  const list = Object.entries<Field>(fields);
+  for (const [key, { kind, offset, count }] of list) {
     invariant(offset + count * WIDTH[kind] <= size, `${name}.${key} does not fit ${size} bytes`);
     at[key] = offset;
   }
   invariant(minSize <= size, `${name}: least size ${minSize} above size ${size}`);
-  return { name, size, minSize, fields, at: at as { [K in keyof F]: number } };
+  return { name, size, minSize, fields, list, at: at as { [K in keyof F]: number } };
 }
 
 /** Declares the argument of an ioctl. */

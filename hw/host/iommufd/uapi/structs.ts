@@ -1,8 +1,8 @@
 /**
- * Argument structures of the /dev/iommu ioctls (include/uapi/linux/iommufd.h), in the order of their
- * command numbers. The constant's name is the command's without IOMMU_. Fields whose name starts
- * with out_ are answers; the structures of tests, of VFIO, of drivers and of the interface of 2020
- * are in the files beside this one, and can be imported from here too (but those of 2020).
+ * Argument structures of the /dev/iommu ioctls (include/uapi/linux/iommufd.h), in the order of
+ * their command numbers. The constant's name is the command's without IOMMU_. Fields whose name
+ * starts with out_ are answers; the structures of tests, of VFIO, of drivers and of the interface
+ * of 2020 are in the files beside this one, and can be imported from here too (but those of 2020).
  */
 import { array, ioctl, layout, s32, u8, u16, u32, u64 } from './layout.ts';
 
