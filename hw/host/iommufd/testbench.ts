@@ -5,6 +5,7 @@
 import { type ErrnoName, fail } from '../kernel/errno.ts';
 import type {
   Domain,
+  HardwareInfo,
   IommuCapability,
   IommuDevice,
   IommuDriver,
@@ -13,11 +14,13 @@ import type {
   PciTraits,
   ReservedRegion,
   UserData,
+  UserDataArray,
 } from './driver.ts';
-import { copyStruct } from './user-data.ts';
+import { copyEntry, copyStruct } from './user-data.ts';
 
 const DATA_TYPE = 7;
 const DATA_BYTES = 8;
+const WORD_BYTES = 4;
 const APERTURE_END = 0xffff_ffffn;
 const PAGE_SIZES = 0x1000n;
 
@@ -104,10 +107,23 @@ export class TestPagingDomain extends TestDomain implements PagingDomain {
 export class TestNestedDomain extends TestDomain implements NestedDomain {
   readonly kind = 'nested';
   readonly parent: PagingDomain;
+  /** First words of the entries that were invalidated. */
+  readonly invalidated: number[] = [];
 
   constructor(driver: TestDriver, parent: PagingDomain) {
     super(driver);
     this.parent = parent;
+  }
+
+  /** Entries of one word; odd ones are refused. */
+  invalidate(array: UserDataArray): void {
+    for (let i = 0; i < array.entries; i++) {
+      const bytes = copyEntry(array, i, DATA_TYPE, WORD_BYTES, WORD_BYTES);
+      const word = new DataView(bytes.buffer).getUint32(0, true);
+      if (word % 2 === 1) fail('EOPNOTSUPP', `entry ${i} is odd`);
+      this.invalidated.push(word);
+      array.handled++;
+    }
   }
 }
 
@@ -152,6 +168,11 @@ export class TestDriver implements IommuDriver {
     copyStruct(data, DATA_TYPE, DATA_BYTES, DATA_BYTES);
     this.domains++;
     return new TestNestedDomain(this, parent);
+  }
+
+  hwInfo(_device: IommuDevice, type: number): HardwareInfo {
+    if (type !== 0 && type !== DATA_TYPE) fail('EOPNOTSUPP', `no information of type ${type}`);
+    return { type: DATA_TYPE, bytes: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) };
   }
 
   refuseIfAsked(device: IommuDevice): void {
