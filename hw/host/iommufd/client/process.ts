@@ -2,6 +2,7 @@
  * The process that a client of /dev/iommu runs in, as far as the client needs it: system calls, and
  * user memory to put arguments in. Kernel and tests supply it.
  */
+import { invariant } from '../../../../sim/errors.ts';
 import { ERRNO, Errno, type ErrnoName, errnoName } from '../../kernel/errno.ts';
 
 /** What a system call returned: a value, or an error number with the rule that was broken. */
@@ -37,7 +38,8 @@ export function valueFrom(answer: SyscallAnswer): number {
 
 export function refusal(answer: SyscallAnswer): Errno {
   const name = errnoName(answer.errno);
-  return new Errno(name in ERRNO ? (name as ErrnoName) : 'EIO', answer.rule);
+  invariant(name in ERRNO, `error number ${answer.errno} is not one of the interface`);
+  return new Errno(name as ErrnoName, answer.rule);
 }
 
 const CHUNK_BYTES = 1 << 16;

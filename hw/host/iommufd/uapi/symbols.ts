@@ -1,7 +1,7 @@
 /**
  * Names of the values that fields take: bits of flag words, and enumerations, without the prefix
- * that their Linux names share. Tools read and print fields with these tables, and list
- * them as help.
+ * that their Linux names share. Tools read and print fields with these tables, and
+ * list them as help.
  */
 import * as C from './constants.ts';
 

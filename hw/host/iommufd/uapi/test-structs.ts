@@ -1,6 +1,7 @@
 /**
  * Argument of IOMMU_TEST_CMD (drivers/iommu/iommufd/iommufd_test.h): common fields, and one layout
- * of the same bytes for each member of its union. TEST_FORMS in ioctls.ts tells which op uses which.
+ * of the same bytes for each member of its union. TEST_FORMS in ioctls.ts tells which op uses
+ * which.
  */
 import { type Fields, ioctl, type Layout, layout, s32, u32, u64 } from './layout.ts';
 
