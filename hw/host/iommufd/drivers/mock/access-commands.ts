@@ -132,7 +132,9 @@ export function accessReadWrite(call: IoctlCall): void {
     const user = call.u64(at.uptr);
     const write = (flags & MOCK_ACCESS_RW_WRITE) !== 0;
     if (write) space.copyIn(user, buffer);
-    file.access.rw(rangeStart(file, flags, call.u64(at.iova)), buffer, write);
+    const iova = rangeStart(file, flags, call.u64(at.iova));
+    const slow = (flags & MOCK_ACCESS_RW_SLOW_PATH) !== 0;
+    file.access.rw(iova, buffer, write, slow ? null : call.process);
     if (!write) space.copyOut(user, buffer);
   } finally {
     memory.give(bytes);
