@@ -20,8 +20,6 @@ import { HwptPaging } from './hwpt-paging.ts';
 import { Viommu } from './viommu.ts';
 
 const U64_MAX = 0xffff_ffff_ffff_ffffn;
-/** Kernel memory of one walk over a user bitmap. */
-const BITMAP_BYTES = 96;
 
 function setDirtyTracking(call: IoctlCall): void {
   const { at } = HWPT_SET_DIRTY_TRACKING;
@@ -52,22 +50,17 @@ function getDirtyBitmap(call: IoctlCall): void {
   if ((flags & ~IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR) !== 0 || call.u32(at.__reserved) !== 0) {
     fail('EOPNOTSUPP', 'flags has an unknown bit, or __reserved is not zero');
   }
-  const { objects, services } = call.context;
+  const { objects } = call.context;
   const hwpt = objects.get(call.u32(at.hwpt_id), HwptPaging);
   try {
     const iova = call.u64(at.iova);
     const length = call.u64(at.length);
     const pageSize = call.u64(at.page_size);
-    checkBitmapRange(iova, length, pageSize, BigInt(hwpt.ioas.table.alignment));
+    checkBitmapRange(iova, length, pageSize, hwpt.ioas.table.alignment);
     checkDirtyOps(hwpt);
-    services.memory.take(BITMAP_BYTES, 'dirty bitmap');
-    try {
-      const clear = (flags & IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR) === 0;
-      const bitmap = { space: call.process.space, address: call.u64(at.data) };
-      hwpt.ioas.table.readDirty(hwpt.domain, iova, length, pageSize, clear, bitmap);
-    } finally {
-      services.memory.give(BITMAP_BYTES);
-    }
+    const clear = (flags & IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR) === 0;
+    const bitmap = { space: call.process.space, address: call.u64(at.data) };
+    hwpt.ioas.table.readDirty(hwpt.domain, iova, length, pageSize, clear, bitmap);
   } finally {
     objects.put(hwpt);
   }
