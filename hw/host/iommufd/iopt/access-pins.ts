@@ -8,7 +8,7 @@ import { fail } from '../../kernel/errno.ts';
 import { PROT_READ, PROT_WRITE } from '../driver.ts';
 import { type Area, nameOf, PAGE_MASK, U64_MAX } from './area.ts';
 import type { IoPageTable } from './io-pagetable.ts';
-import { DmaBufPages, type Pages, type PinRecord } from './pages.ts';
+import type { Pages, PinRecord } from './pages.ts';
 
 const RECORD_BYTES = 64;
 const ENTRY_BYTES = 8;
@@ -89,6 +89,7 @@ function pinArea(
 ): void {
   const { pages } = area;
   if (write && !pages.writable) fail('EPERM', 'the memory was mapped for reading only');
+  if (pages.kind === 'dma-buf') fail('EINVAL', 'a dma-buf has no pages that could be pinned');
   const record = findRecord(pages, first, last);
   if (record !== null) record.users++;
   else addRecord(pages, first, last);
@@ -138,10 +139,6 @@ function addRecord(pages: Pages, first: number, last: number): void {
 
 function holdForAccess(pages: Pages, first: number, last: number, entries: number): void {
   const { memory } = pages.services;
-  // A dma-buf has no pages to pin; only what a domain maps can be read back.
-  if (pages instanceof DmaBufPages && pages.mappings.size === 0) {
-    fail('EFAULT', 'pages of a dma-buf that is in no domain cannot be pinned');
-  }
   pages.hold(first, last);
   let taken = false;
   try {

@@ -11,15 +11,14 @@ import type { Pages } from './pages.ts';
 
 const PAGE = 4096;
 
-/** Transfers bytes between `data` and [iova, last]; `slow`: always through the frames. */
+/** Transfers bytes between `data` and [iova, last] in a call of a process; null: of none. */
 export function transfer(
   table: IoPageTable,
-  process: Process,
+  caller: Process | null,
   iova: bigint,
   last: bigint,
   data: Uint8Array,
   write: boolean,
-  slow: boolean,
 ): void {
   let from = iova;
   for (let area = table.areas.find(iova, iova); ; area = area.next) {
@@ -29,7 +28,7 @@ export function transfer(
     checkAccess(area, write);
     const end = area.last < last ? area.last : last;
     const part = data.subarray(Number(from - iova), Number(end - iova) + 1);
-    transferPages(area.pages, process, area.byteAt(from), part, write, slow);
+    transferPages(area.pages, caller, area.byteAt(from), part, write);
     if (end === last) return;
     from = end + 1n;
   }
@@ -37,11 +36,10 @@ export function transfer(
 
 function transferPages(
   pages: Pages,
-  process: Process,
+  caller: Process | null,
   start: bigint,
   data: Uint8Array,
   write: boolean,
-  slow: boolean,
 ): void {
   if (write && !pages.writable) fail('EPERM', 'the memory was mapped for reading only');
   if (pages.kind === 'dma-buf') fail('EINVAL', 'a dma-buf cannot be read or written by the kernel');
@@ -50,7 +48,7 @@ function transferPages(
   if (pages.kind === 'user') {
     const { space } = pages.owner;
     const address = pages.addressOf(start);
-    if (space === process.space && !slow) {
+    if (space === caller?.space) {
       if (write) space.copyOut(address, data);
       else space.copyIn(address, data);
       return;

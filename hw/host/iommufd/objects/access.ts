@@ -117,12 +117,13 @@ export class Access extends IommufdObject implements TableAccess {
   }
 
   /**
-   * Copies between `data` and the IOAS in a call of `process`; `slow`: always by the frames, not by
-   * the user's addresses. Not all or nothing.
+   * Copies between `data` and the IOAS. In a call of a process its own memory is reached by its
+   * addresses; without one (a kernel thread, or the slow path) all memory by the frames. Not all or
+   * nothing.
    */
-  rw(process: Process, iova: bigint, data: Uint8Array, write: boolean, slow: boolean): void {
+  rw(iova: bigint, data: Uint8Array, write: boolean, caller: Process | null = null): void {
     const last = lastOf(iova, BigInt(data.length));
-    transfer(this.attached.table, process, iova, last, data, write, slow);
+    transfer(this.attached.table, caller, iova, last, data, write);
   }
 
   /** First IOVA of the n-th area of its IOAS, from 0 on; null where there are not as many. */
