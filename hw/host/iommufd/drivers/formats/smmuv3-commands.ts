@@ -7,7 +7,7 @@
 import { fail } from '../../../kernel/errno.ts';
 import type { UserDataArray } from '../../driver.ts';
 import { IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3 } from '../../uapi/constants.ts';
-import { VARM_SMMUV3_INVALIDATE } from '../../uapi/data-structs.ts';
+import { VIOMMU_ARM_SMMUV3_INVALIDATE } from '../../uapi/data-structs.ts';
 import {
   SMMUV3_CMD,
   SMMUV3_CMD_OP,
@@ -62,7 +62,7 @@ export function hostCommand(command: SmmuCommand, port: GuestCommandPort): SmmuC
 }
 
 function readCommands(array: UserDataArray): SmmuCommand[] {
-  const { size } = VARM_SMMUV3_INVALIDATE;
+  const { size } = VIOMMU_ARM_SMMUV3_INVALIDATE;
   if (array.entries * size > ALLOCATION_MAX) {
     fail('ENOMEM', `${array.entries} commands are more than one allocation holds`);
   }

@@ -10,7 +10,7 @@ import {
   IOMMU_HW_QUEUE_TYPE_TEGRA241_CMDQV,
   IOMMU_VIOMMU_TYPE_TEGRA241_CMDQV,
 } from '../../uapi/constants.ts';
-import { HW_INFO_TEGRA241_CMDQV, VTEGRA241_CMDQV } from '../../uapi/data-structs.ts';
+import { HW_INFO_TEGRA241_CMDQV, VIOMMU_TEGRA241_CMDQV } from '../../uapi/data-structs.ts';
 import {
   TEGRA241_HW_QUEUE_MIN_LENGTH,
   TEGRA241_VINTF_MMAP_LENGTH,
@@ -47,13 +47,13 @@ export function cmdqvHwInfo(type: number, features: CmdqvFeatures): HardwareInfo
 /** The vIOMMU's data must be there before anything is built: the answer goes into it. */
 export function checkVintfData(data: UserData | null): UserData {
   if (data === null) fail('EINVAL', 'a vIOMMU of type TEGRA241_CMDQV needs its data');
-  const { minSize, size } = VTEGRA241_CMDQV;
+  const { minSize, size } = VIOMMU_TEGRA241_CMDQV;
   copyStruct(data, IOMMU_VIOMMU_TYPE_TEGRA241_CMDQV, minSize, size);
   return data;
 }
 
 export function answerVintf(data: UserData, mmapOffset: bigint): void {
-  const { at, size, minSize } = VTEGRA241_CMDQV;
+  const { at, size, minSize } = VIOMMU_TEGRA241_CMDQV;
   const bytes = new Uint8Array(size);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(at.out_vintf_mmap_offset, mmapOffset, true);

@@ -54,12 +54,16 @@ export interface VtdNestedEntry {
   readonly stage2Dirty: boolean;
 }
 
-/** Reads the data of a nested domain. Unknown flags and the width are not looked at here. */
-export function readVtdStage1(data: UserData): VtdStage1 {
-  const { minSize, size, at } = HWPT_VTD_S1;
+/** The type of a nested domain's data; it is looked at before the parent. */
+export function checkVtdType(data: UserData): void {
   if (data.type !== IOMMU_HWPT_DATA_VTD_S1) {
     fail('EOPNOTSUPP', `data type ${data.type}: a nested domain here takes VTD_S1 1`);
   }
+}
+
+/** Reads the data of a nested domain. Unknown flags and the width are not looked at here. */
+export function readVtdStage1(data: UserData): VtdStage1 {
+  const { minSize, size, at } = HWPT_VTD_S1;
   const bytes = copyStruct(data, IOMMU_HWPT_DATA_VTD_S1, minSize, size);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return {
