@@ -10,6 +10,7 @@ import type { Context } from '../context.ts';
 import type { ResponseCode } from '../driver.ts';
 import type { AttachHandle, FaultQueue } from '../graph.ts';
 import { FAULT_QUEUE_ALLOC, HWPT_PAGE_RESPONSE, HWPT_PGFAULT } from '../uapi/structs.ts';
+import { Backlog } from './backlog.ts';
 import { EventQueue, EventQueueFile } from './event-queue.ts';
 import { dropParkedOf, type PageRequestGroup } from './page-requests.ts';
 
@@ -26,7 +27,7 @@ const CODES: readonly ResponseCode[] = ['success', 'invalid'];
 export class Fault extends EventQueue implements FaultQueue {
   readonly type = 'fault';
   /** Groups that nobody has read, oldest first. */
-  private waiting: PageRequestGroup[] = [];
+  private readonly waiting: Backlog<PageRequestGroup> = new Backlog();
   /** Groups read but not answered, by cookie. */
   private readonly unanswered: Map<number, PageRequestGroup> = new Map();
   /** No cookie below it is free. 0 is not, at first: see `respond`. */
@@ -61,34 +62,30 @@ export class Fault extends EventQueue implements FaultQueue {
   /** iommufd_auto_response_faults. */
   dropAttachment(handle: AttachHandle): void {
     dropParkedOf(handle);
-    const dropped = this.waiting.filter((group) => group.handle === handle);
-    if (dropped.length > 0) {
-      this.waiting = this.waiting.filter((group) => group.handle !== handle);
-      for (const group of dropped) group.answer('invalid');
-    }
+    const ofHandle = (group: PageRequestGroup) => group.handle === handle;
+    for (const group of this.waiting.extract(ofHandle)) group.answer('invalid');
     for (const cookie of this.cookies()) {
       if (this.unanswered.get(cookie)?.handle === handle) this.withdraw(cookie).answer('invalid');
     }
   }
 
   protected drain(): void {
-    const groups = this.waiting;
-    this.waiting = [];
-    for (const group of groups) group.answer('invalid');
+    for (const group of this.waiting.extract(() => true)) group.answer('invalid');
     for (const cookie of this.cookies()) this.withdraw(cookie).answer('invalid');
   }
 
   /**
-   * Whole groups, as many as fit; a buffer too small for the first one is EINVAL (7.2), an empty
-   * queue answers 0 whatever the buffer. A group that cannot be copied stays, with nothing of it
-   * counted.
+   * Whole groups, as many as fit. A buffer too small for the first one is EINVAL (since Linux 7.2;
+   * 0 before), of no bytes too (fuzz/00007); an empty queue answers 0 whatever the buffer. A group
+   * that cannot be copied stays, with nothing of it counted.
    */
   readInto(process: Process, address: bigint, count: number): number {
     if (count % MESSAGE !== 0)
       fail('ESPIPE', `${count} bytes are not whole messages of ${MESSAGE}`);
     let done = 0;
-    while (this.waiting.length > 0) {
-      const group = this.waiting[0] as PageRequestGroup;
+    for (;;) {
+      const group = this.waiting.first;
+      if (group === undefined) break;
       const bytes = group.requests.length * MESSAGE;
       if (bytes > count - done) {
         if (done > 0) break;

@@ -18,7 +18,7 @@ const TYPE_DEFAULT = 0;
 const U64_MAX = 0xffffffffffffffffn;
 const PAGE = BigInt(PAGE_SIZE);
 const PAGE_POINTER_BYTES = 8n;
-/** Larger arrays than INT_MAX bytes are refused by kvcalloc. */
+/** Larger arrays than INT_MAX bytes are refused by kvcalloc (fuzz/01971). */
 const ARRAY_MAX = 0x7fffffffn;
 
 export class HwQueue extends IommufdObject {

@@ -7,6 +7,7 @@ import type { Process } from '../../kernel/api.ts';
 import { Errno, fail } from '../../kernel/errno.ts';
 import type { Command, IoctlCall } from '../call.ts';
 import { VEVENT_HEADER, VEVENTQ_ALLOC } from '../uapi/structs.ts';
+import { Backlog } from './backlog.ts';
 import { EventQueue, EventQueueFile } from './event-queue.ts';
 import { Viommu } from './viommu.ts';
 
@@ -17,7 +18,7 @@ const HEADER = VEVENT_HEADER.size;
 const FLAG_LOST_EVENTS = 1;
 /** IOMMU_VEVENTQ_TYPE_DEFAULT. */
 const TYPE_DEFAULT = 0;
-/** Linux 7.2 refuses deeper queues. */
+/** Linux 7.2 refuses deeper queues, before it looks the vIOMMU up. */
 const DEPTH_MAX = 1 << 19;
 const SEQUENCE_MASK = 0x7fffffff;
 
@@ -33,7 +34,7 @@ export class Veventq extends EventQueue {
   readonly events: number;
   /** Events that it keeps at most; the LOST header is none. */
   readonly depth: number;
-  private waiting: Event[] = [];
+  private readonly waiting: Backlog<Event> = new Backlog();
   /** Sequence of the LOST header behind the events; -1: there is none. */
   private lost = -1;
   private sequence = 0;
@@ -59,8 +60,7 @@ export class Veventq extends EventQueue {
   }
 
   protected drain(): void {
-    for (const event of this.waiting) this.freeEvent(event);
-    this.waiting = [];
+    for (const event of this.waiting.extract(() => true)) this.freeEvent(event);
     this.lost = -1;
     const { veventqs } = this.viommu;
     veventqs.splice(veventqs.indexOf(this), 1);
@@ -91,15 +91,15 @@ export class Veventq extends EventQueue {
   }
 
   /**
-   * Events as long as the next one fits. Too few bytes for a header are EINVAL even when nothing
-   * waits, and so is a buffer too small for the first event (7.2). An event whose data cannot be
-   * copied stays, and its header does not count.
+   * Events as long as the next one fits. Since Linux 7.2 too few bytes for a header are EINVAL even
+   * when nothing waits (fuzz/00123), and so is a buffer too small for the first event (fuzz/00099;
+   * 0 before). An event whose data cannot be copied stays, and its header does not count.
    */
   readInto(process: Process, address: bigint, count: number): number {
     if (count < HEADER) fail('EINVAL', `${count} bytes cannot hold a header of ${HEADER}`);
     let done = 0;
     while (this.readable) {
-      const event = this.waiting[0];
+      const event = this.waiting.first;
       const bytes = HEADER + (event?.data.length ?? 0);
       if (bytes > count - done) {
         if (done > 0) break;
