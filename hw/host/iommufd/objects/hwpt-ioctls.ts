@@ -19,6 +19,8 @@ import { HwptNested } from './hwpt-nested.ts';
 import { HwptPaging } from './hwpt-paging.ts';
 import { Viommu } from './viommu.ts';
 
+const ENTRY_BYTES_MAX = 4096;
+const ENTRIES_MAX = 2 ** 19;
 const U64_MAX = 0xffff_ffff_ffff_ffffn;
 
 function setDirtyTracking(call: IoctlCall): void {
@@ -103,15 +105,26 @@ function invalidate(call: IoctlCall): void {
 function runInvalidation(call: IoctlCall, array: UserDataArray): void {
   const { at } = HWPT_INVALIDATE;
   if (call.u32(at.__reserved) !== 0) fail('EOPNOTSUPP', '__reserved is not zero');
-  if (array.entries !== 0 && (array.address === 0n || array.entryLength === 0)) {
-    fail('EINVAL', 'there are entries, but no data_uptr or no entry_len');
-  }
+  if (array.entries !== 0) checkArray(array);
   const { objects } = call.context;
   const target = objects.getAny(call.u32(at.hwpt_id));
   try {
     invalidateObject(target, array);
   } finally {
     objects.put(target);
+  }
+}
+
+/** The limits are those of Linux 7.2. */
+function checkArray({ address, entryLength, entries }: UserDataArray): void {
+  if (address === 0n || entryLength === 0) {
+    fail('EINVAL', 'there are entries, but no data_uptr or no entry_len');
+  }
+  if (entryLength > ENTRY_BYTES_MAX) {
+    fail('EINVAL', `entries of ${entryLength} bytes, where ${ENTRY_BYTES_MAX} are the most`);
+  }
+  if (entries > ENTRIES_MAX) {
+    fail('EINVAL', `${entries} entries, where ${ENTRIES_MAX} are the most`);
   }
 }
 
