@@ -158,6 +158,53 @@ test('an answer that cannot be written undoes the allocation', () => {
   assert.is(kernel.memory.bytes, before);
 });
 
+test('a failed allocation anywhere in HWPT_ALLOC leaves all as it was', () => {
+  const { kernel, calls, fd, context, bind, ioas, ioctl, data, poke, driver } = bench();
+  const dev_id = bind().id;
+  const base = ioas();
+  const parent = ioctl(HWPT_ALLOC, { dev_id, pt_id: base, flags: NEST_PARENT }).out.out_hwpt_id;
+  const fault_id = ioctl(FAULT_QUEUE_ALLOC, {}).out.out_fault_id;
+  const programs = [
+    encode(HWPT_ALLOC, { size: 48, dev_id, pt_id: base, flags: FAULT_ID_VALID, fault_id }),
+    encode(HWPT_ALLOC, {
+      size: 48,
+      dev_id,
+      pt_id: parent,
+      ...given(data),
+      flags: FAULT_ID_VALID,
+      fault_id,
+    }),
+  ];
+  const { memory } = kernel;
+  let failures = 0;
+  for (const bytes of programs) {
+    for (let n = 1; ; n++) {
+      const before = [
+        memory.bytes,
+        memory.allocations,
+        driver.domains,
+        context.objects.objects().length,
+      ];
+      poke(data + 64n, bytes);
+      memory.arm(n);
+      const { errno } = calls.ioctl(fd, HWPT_ALLOC.word, data + 64n);
+      const at = memory.failedAt;
+      memory.arm(0);
+      checkInvariants(context);
+      if (errno === 0) break;
+      failures++;
+      const after = [
+        memory.bytes,
+        memory.allocations,
+        driver.domains,
+        context.objects.objects().length,
+      ];
+      assert.equal(after, before, `point ${n}: ${at}`);
+    }
+  }
+  assert.ok(failures >= 10, `only ${failures} failures`);
+});
+
 test('HWPT_INVALIDATE reports what was done also where it fails', () => {
   const { ioctl, bind, ioas, data, poke, context } = bench();
   const dev_id = bind().id;
@@ -173,6 +220,9 @@ test('HWPT_INVALIDATE reports what was done also where it fails', () => {
   assert.equal(run({ hwpt_id: nested, __reserved: 1 }), ['EOPNOTSUPP', 0]);
   assert.equal(run({ hwpt_id: 99, entry_len: 0 }), ['EINVAL', 0]);
   assert.equal(run({ hwpt_id: 99, data_uptr: 0n }), ['EINVAL', 0]);
+  assert.equal(run({ hwpt_id: 99, entry_len: 4097 }), ['EINVAL', 0]);
+  assert.equal(run({ hwpt_id: 99, entry_num: 2 ** 19 + 1 }), ['EINVAL', 0]);
+  assert.equal(run({ hwpt_id: 99, entry_num: 0, entry_len: 4097 }), ['ENOENT', 0]);
   assert.equal(run({ hwpt_id: 99 }), ['ENOENT', 0]);
   assert.equal(run({ hwpt_id: parent }), ['EINVAL', 0]);
   assert.equal(run({ hwpt_id: nested, entry_len: 5 }), ['EINVAL', 0]);
