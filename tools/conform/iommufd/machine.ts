@@ -28,7 +28,8 @@ export function bootCase(
   for (const path of NODES) {
     kernel.registerNode(path, () => openIommufd(kernel, path, MOCK_COMMANDS));
   }
-  const program = new Program(kernel, kernel.createProcess(credentials(of)));
+  const shared = { closesMissing: of.src === 'selftest', mapsItself: false };
+  const program = new Program(kernel, kernel.createProcess(credentials(of)), shared);
   for (const fd of [0, 1, 2]) program.process.setFd(fd, new NullFile());
   if (layout !== null) prepareFuzzProgram(program, layout);
   return program;

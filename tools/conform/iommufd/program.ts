@@ -15,14 +15,27 @@ import { CallDifference } from './difference.ts';
 const SCRATCH_START = 0x6000_0000_0000;
 const SCRATCH_BYTES = 0x20000;
 
+/** What all processes of a case have in common. */
+export interface CaseState {
+  /** The recording leaves out the closes of files whose descriptor a structure returned. */
+  readonly closesMissing: boolean;
+  /** A file of a context has been mapped, maybe into that context: it may never close. */
+  mapsItself: boolean;
+}
+
+/** Kinds of files that keep a context open. */
+const CONTEXT_FILES: ReadonlySet<string> = new Set(['iommufd', 'access', 'fault', 'veventq']);
+
 export class Program {
+  readonly shared: CaseState;
   readonly kernel: Kernel;
   readonly process: UserProcess;
   readonly syscalls: Syscalls;
   /** Address of the last device mapping whose place is not recorded. */
   deviceMapping = 0;
 
-  constructor(kernel: Kernel, process: UserProcess) {
+  constructor(kernel: Kernel, process: UserProcess, shared: CaseState) {
+    this.shared = shared;
     this.kernel = kernel;
     this.process = process;
     this.syscalls = new Syscalls(kernel, process);
@@ -30,7 +43,22 @@ export class Program {
 
   /** A child with a copy of the address space and the same open files. */
   fork(): Program {
-    return new Program(this.kernel, this.kernel.forkProcess(this.process));
+    return new Program(this.kernel, this.kernel.forkProcess(this.process), this.shared);
+  }
+
+  /** Whether a descriptor names a file that keeps a context open. */
+  namesContext(fd: number): boolean {
+    return CONTEXT_FILES.has(this.process.file(fd)?.kind ?? '');
+  }
+
+  /** Closes the lowest descriptor that a structure returned; false: there is none. */
+  closeReturned(): boolean {
+    const fd = this.process.openFds().find((open) => {
+      return this.namesContext(open) && this.process.file(open)?.kind !== 'iommufd';
+    });
+    if (fd === undefined) return false;
+    this.process.closeFd(fd);
+    return true;
   }
 
   /** Address for an argument; `atEnd`: nothing is mapped behind it. */
