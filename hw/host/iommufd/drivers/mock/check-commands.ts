@@ -104,10 +104,10 @@ export function dirtyPages(call: IoctlCall): void {
     fail('EINVAL', 'iova and length must be multiples of the page size, and neither size 0');
   }
   if (bitmap === 0n) fail('EINVAL', 'no bitmap is given');
+  const bits = length / pageSize;
+  if (bits > DIRTY_BITS_MAX) fail('EOVERFLOW', `${bits} pages: more than ${DIRTY_BITS_MAX}`);
   withPaging(call, ({ dirty }) => {
     if (!dirty?.enabled) fail('EINVAL', 'dirty tracking is not enabled in the page table');
-    const bits = length / pageSize;
-    if (bits > DIRTY_BITS_MAX) fail('EOVERFLOW', `${bits} pages: more than ${DIRTY_BITS_MAX}`);
     const bytes = Math.ceil(Number(bits) / 64) * 8;
     const { memory } = call.context.services;
     memory.take(bytes, 'dirty bitmap');
