@@ -15,6 +15,16 @@ export interface FrameSpec {
   readonly scatterSeed?: number;
 }
 
+/** Where the frames of tables come from: an allocator, or one that also keeps accounts. */
+export interface TableFrames {
+  alloc(): number;
+  /** A contiguous run; its page number is a multiple of `align`. */
+  allocRun(count: number, align?: number): number;
+  release(frame: number): void;
+  /** Returns a run; it is only handed out again as one. */
+  releaseRun(first: number, count: number): void;
+}
+
 export class FrameAllocator {
   readonly base: number;
   readonly frames: number;
@@ -31,6 +41,8 @@ export class FrameAllocator {
   private readonly scattered: boolean;
   private free: Float64Array = new Float64Array(1024);
   private freeCount = 0;
+  /** Runs that were returned, by their length. */
+  private readonly freeRuns: Map<number, number[]> = new Map();
 
   constructor(spec: FrameSpec) {
     this.base = spec.base;
@@ -56,7 +68,17 @@ export class FrameAllocator {
   /** A contiguous run; its page number is a multiple of `align`. */
   allocRun(count: number, align = 1): number {
     this.inUse += count;
+    const returned = this.freeRuns.get(count);
+    const at = returned?.findLastIndex((first) => first % align === 0) ?? -1;
+    if (returned !== undefined && at >= 0) return returned.splice(at, 1)[0];
     return this.base + this.takeBottom(count, align);
+  }
+
+  releaseRun(first: number, count: number): void {
+    this.inUse -= count;
+    const returned = this.freeRuns.get(count);
+    if (returned === undefined) this.freeRuns.set(count, [first]);
+    else returned.push(first);
   }
 
   /** Returns one frame. */

@@ -15,7 +15,7 @@ import {
   STAGE_HW_AD,
 } from '../iommu/walk/format.ts';
 import type { MemoryPort } from '../memory/port.ts';
-import type { FrameAllocator } from './frames.ts';
+import type { TableFrames } from './frames.ts';
 
 export interface TableOptions {
   /** Highest level that may hold leaves: 0 maps by 4 KiB pages only. */
@@ -26,6 +26,8 @@ export interface TableOptions {
   readonly user?: boolean;
   /** Stage flags (walk/format.ts) that the format needs to read back what it wrote. */
   readonly flags?: number;
+  /** Leaves begin clean, so that hardware marks those that are written. */
+  readonly clean?: boolean;
 }
 
 /** log2 of the pages of an Svnapot leaf, the only size that Svnapot defines. */
@@ -45,12 +47,21 @@ export class PageTables {
   foundOrder = 0;
   /** Removed tables; their frames may be reused once no walker holds them (`freeRemoved`). */
   readonly removed: number[] = [];
+  /** Entries written so far, cleared ones included. */
+  entriesWritten = 0;
+  /** Pages that the last `map` has mapped, also where an allocation failed in its midst. */
+  mappedPages = 0;
+  /** Further bits of the low word of each leaf to come. */
+  leafBits = 0;
+  /** Stage flags by which the format reads back what it wrote. */
+  readonly flags: number;
   private readonly memory: MemoryPort;
-  private readonly frames: FrameAllocator;
+  private readonly frames: TableFrames;
   private readonly maxLeafLevel: number;
   private readonly napot: boolean;
   private readonly user: boolean;
-  private readonly flags: number;
+  /** Bits of the low word of a leaf that it does not begin with. */
+  private readonly withoutBits: number;
   private readonly words = new Int32Array(2);
   private readonly entryShift: number;
   private readonly bits: number;
@@ -68,7 +79,7 @@ export class PageTables {
   constructor(
     format: PageTableFormat,
     memory: MemoryPort,
-    frames: FrameAllocator,
+    frames: TableFrames,
     options: TableOptions = {},
   ) {
     this.format = format;
@@ -78,6 +89,7 @@ export class PageTables {
     this.napot = options.napot === true && format.frameShift === 10 && format.entryBytes === 8;
     this.user = options.user ?? true;
     this.flags = STAGE_HW_AD | (options.flags ?? 0);
+    this.withoutBits = options.clean === true ? format.dirtyBit : 0;
     this.bits = format.indexBits;
     this.entryShift = format.entryBytes === 8 ? 3 : 2;
     const rootPages = 2 ** format.rootExtraBits;
@@ -97,9 +109,11 @@ export class PageTables {
     pages: number,
     access: number,
   ): void {
+    this.mappedPages = 0;
     if (pages === 1) {
       this.reachLeafTable(hi, lo);
       this.storeLeaf(frameHi, frameLo, 0, access);
+      this.mappedPages = 1;
       return;
     }
     let page = pageNumber(hi, lo);
@@ -110,6 +124,7 @@ export class PageTables {
       page += step;
       frame += step;
       left -= step;
+      this.mappedPages += step;
     }
   }
 
@@ -217,8 +232,9 @@ export class PageTables {
       throw new InternalError('mapped-twice', 'an input page is mapped that is mapped already');
     }
     this.format.encodeLeaf(frameHi, frameLo, level, access, this.user, words);
-    memory.write32(tableHi, tableLo, offset, words[0]);
+    memory.write32(tableHi, tableLo, offset, (words[0] & ~this.withoutBits) | this.leafBits);
     if (this.entryShift === 3) memory.write32(tableHi, tableLo, offset + 4, words[1]);
+    this.entriesWritten++;
   }
 
   /** 16 equal entries: N (bit 63) set, PPN[3:0] = 1000 (RISC-V privileged spec, Svnapot). */
@@ -231,9 +247,10 @@ export class PageTables {
       if (memory.read32(tableHi, tableLo, offset) !== 0) {
         throw new InternalError('mapped-twice', 'an input page is mapped that is mapped already');
       }
-      memory.write32(tableHi, tableLo, offset, words[0]);
+      memory.write32(tableHi, tableLo, offset, (words[0] & ~this.withoutBits) | this.leafBits);
       memory.write32(tableHi, tableLo, offset + 4, words[1] | 0x80000000);
     }
+    this.entriesWritten += NAPOT_PAGES;
   }
 
   /** Clears a last-level entry of one page; false when it is none (absent, or a larger leaf). */
@@ -243,6 +260,7 @@ export class PageTables {
     if (this.napot && memory.read32(tableHi, tableLo, offset + 4) < 0) return false;
     memory.write32(tableHi, tableLo, offset, 0);
     if (this.entryShift === 3) memory.write32(tableHi, tableLo, offset + 4, 0);
+    this.entriesWritten++;
     return true;
   }
 
@@ -255,6 +273,7 @@ export class PageTables {
       memory.write32(tableHi, tableLo, offset, 0);
       if (this.entryShift === 3) memory.write32(tableHi, tableLo, offset + 4, 0);
     }
+    this.entriesWritten += entries;
   }
 
   /** Walks down to a page's leaf, or to where there is none (`level` says where). */
@@ -307,6 +326,7 @@ export class PageTables {
     const lo = pnLo(frame);
     this.clearPage(hi, lo);
     this.tableFrames++;
+    this.entriesWritten++;
     this.format.encodeTable(hi, lo, words);
     memory.write32(this.tableHi, this.tableLo, this.offset, words[0]);
     if (this.entryShift === 3) {
@@ -356,6 +376,7 @@ export class PageTables {
           this.memory.write32(this.tableHi, this.tableLo, this.offset + 4, 0);
         }
         this.tableFrames--;
+        this.entriesWritten++;
       }
     }
     this.lastRegionHi = -1;

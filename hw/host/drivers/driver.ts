@@ -6,7 +6,7 @@
 import type { RegisterFile } from '../../iommu/architecture.ts';
 import type { PageTableFormat } from '../../iommu/walk/format.ts';
 import type { MemoryPort } from '../../memory/port.ts';
-import type { FrameAllocator } from '../frames.ts';
+import type { FrameAllocator, TableFrames } from '../frames.ts';
 import type { GuestMemory } from '../guest.ts';
 import type { PageTables, TableOptions } from '../tables.ts';
 
@@ -29,6 +29,28 @@ export interface DomainOptions {
   readonly guestFrames?: FrameAllocator;
   /** The hardware id (PSCID, domain id) to use; the next unused one if not given. */
   readonly tag?: number;
+  /** stage1, stage2: tables that exist, and the number of the address space that they are. */
+  readonly shared?: SharedTables;
+  /** nested: first stage that the guest sets up itself. */
+  readonly user?: UserStage;
+}
+
+/** Tables that the domains of several units have in common. */
+export interface SharedTables {
+  readonly index: number;
+  readonly tables: PageTables;
+}
+
+/** A first stage that no driver of the host changes. */
+export interface UserStage {
+  /** Number of the address space. */
+  readonly index: number;
+  /** Mode and root as the unit's context holds them. */
+  readonly root: bigint;
+  /** PSCID; -1: an unused one. */
+  readonly tag: number;
+  /** Hardware sets accessed and dirty bits. */
+  readonly accessedDirty: boolean;
 }
 
 /** An address space that devices can be attached to. */
@@ -46,6 +68,8 @@ export interface Domain {
   readonly tag1: number;
   /** GSCID or domain id, likewise. */
   readonly tag2: number;
+  /** nested: the guest's own first stage; `tables` is null then. */
+  readonly user?: UserStage;
 }
 
 /** What a driver needs of its surroundings. */
@@ -102,6 +126,18 @@ export interface IommuDriver {
   room(): number;
   /** Takes the recorded faults off the unit; returns how many. */
   serviceFaults(): number;
+}
+
+/** A driver whose domains come and go, and whose tables are shared between units. */
+export interface HostDriver extends IommuDriver {
+  /** The unit's capability register. */
+  readonly capabilities: bigint;
+  /** Tables for `shared`, with leaves of the sizes that the unit has. */
+  createTables(format: PageTableFormat, frames: TableFrames, options: TableOptions): PageTables;
+  /** The domain's hardware id may be used again; its tables are not touched. */
+  releaseDomain(domain: Domain): void;
+  /** Refuses all requests of a device from now on; posts what must be invalidated. */
+  detach(deviceId: number): void;
 }
 
 export interface PageRange {

@@ -6,9 +6,11 @@
 const OPCODE_IOTINVAL = 1;
 const OPCODE_IOFENCE = 2;
 const OPCODE_IODIR = 3;
+const OPCODE_ATS = 4;
 const FUNC_SHIFT = 7;
 const FUNC_VMA = 0;
 const FUNC_GVMA = 1;
+const FUNC_PRGR = 1;
 /** The address (of an invalidation, of a fence's store) is valid. */
 const AV = 1 << 10;
 const IOFENCE_PR = 1 << 12;
@@ -18,6 +20,9 @@ const ID_SHIFT = 12;
 const PSCV = 1 << 0;
 const GV = 1 << 1;
 const DV = 1 << 1;
+/** ATS: the PASID, the segment are valid. */
+const PV = 1 << 0;
+const DSV = 1 << 1;
 const GSCID_SHIFT = 12;
 const DID_SHIFT = 8;
 
@@ -64,4 +69,24 @@ export function encodeInvalDdt(out: Int32Array, deviceId: number): void {
   out[1] = deviceId >= 0 ? DV | (deviceId << DID_SHIFT) : 0;
   out[2] = 0;
   out[3] = 0;
+}
+
+/**
+ * ATS.PRGR: response to a group of page requests, whose payload is that of the message (PCIe, "Page
+ * Request Group Response Message"): group index, response code, destination. Segment 0 is left out.
+ */
+export function encodePageResponse(
+  out: Int32Array,
+  deviceId: number,
+  pasid: number,
+  group: number,
+  code: number,
+): void {
+  const requester = deviceId & 0xffff;
+  const segment = (deviceId >>> 16) & 0xff;
+  out[0] = OPCODE_ATS | (FUNC_PRGR << FUNC_SHIFT) | (pasid >= 0 ? pasid << ID_SHIFT : 0);
+  out[1] =
+    (pasid >= 0 ? PV : 0) | (segment > 0 ? DSV | (segment << 24) : 0) | (requester << DID_SHIFT);
+  out[2] = 0;
+  out[3] = group | (code << 12) | (requester << 16);
 }

@@ -8,9 +8,19 @@ import { InternalError, SimError } from '../../../sim/errors.ts';
 import { PN_LO_MASK, pageNumber, pnHi, pnLo } from '../../address.ts';
 import { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
 import type { PageTableFormat } from '../../iommu/walk/format.ts';
+import type { TableFrames } from '../frames.ts';
 import { GuestMemoryPort } from '../guest.ts';
-import { PageTables } from '../tables.ts';
-import type { Domain, DomainOptions, DriverPorts, IommuDriver, PageRange } from './driver.ts';
+import { PageTables, type TableOptions } from '../tables.ts';
+import type {
+  Domain,
+  DomainKind,
+  DomainOptions,
+  DriverPorts,
+  HostDriver,
+  PageRange,
+  SharedTables,
+  UserStage,
+} from './driver.ts';
 import { NO_TOKEN } from './driver.ts';
 import { CommandRing } from './ring.ts';
 import {
@@ -18,11 +28,14 @@ import {
   encodeInvalDdt,
   encodeInvalGvma,
   encodeInvalVma,
+  encodePageResponse,
   restrictToPage,
 } from './riscv-commands.ts';
 import type { DeviceDirectory } from './riscv-directory.ts';
+import { type HardwarePageRequest, RiscvPageRequests } from './riscv-page-requests.ts';
 import {
   CAP_AMO_HWAD,
+  CAP_ATS,
   IPSR_FIP,
   QUEUE_MEMORY_FAULT,
   QUEUE_OVERFLOW,
@@ -37,14 +50,23 @@ import {
   REG_IPSR,
   RiscvSetup,
 } from './riscv-setup.ts';
+import { Tags } from './tags.ts';
 
 const TC_V = 1n;
+const TC_EN_ATS = 1n << 1n;
+const TC_EN_PRI = 1n << 2n;
+/** Responses to page requests with a PASID carry it. */
+const TC_PRPR = 1n << 6n;
 const TC_GADE = 1n << 7n;
 const TC_SADE = 1n << 8n;
 const TC_SXL = 1n << 11n;
 const MODE_SHIFT = 60n;
 const GSCID_SHIFT = 44n;
 const PSCID_SHIFT = 12n;
+
+/** Widths of the ids: 20 and 16 bits. */
+const PSCIDS = 2 ** 20;
+const GSCIDS = 2 ** 16;
 
 /** iosatp and iohgatp modes; the 32-bit and 39-bit forms share a number (SXL and GXL tell). */
 const ATP_MODES: Readonly<Record<string, bigint>> = {
@@ -67,6 +89,8 @@ export interface RiscvDriverOptions {
   readonly faultEntries: number;
   /** Wanted levels of the device directory, 1 to 3; fewer if the unit refuses. */
   readonly directoryLevels: number;
+  /** Wanted entries of the page-request queue; none without it, nor where the unit has no ATS. */
+  readonly pageRequestEntries?: number;
 }
 
 export const DEFAULT_RISCV_DRIVER: RiscvDriverOptions = {
@@ -75,7 +99,7 @@ export const DEFAULT_RISCV_DRIVER: RiscvDriverOptions = {
   directoryLevels: 3,
 };
 
-export class RiscvDriver implements IommuDriver {
+export class RiscvDriver implements HostDriver {
   readonly name = 'riscv';
   readonly reserved: readonly PageRange[] = [];
   private readonly ports: DriverPorts;
@@ -89,15 +113,19 @@ export class RiscvDriver implements IommuDriver {
   private statusHi = 0;
   private statusLo = 0;
   private fences = 0;
-  private nextPscid: number;
-  private nextGscid: number;
+  private readonly pscids: Tags;
+  private readonly gscids: Tags;
+  private pageRequests: RiscvPageRequests | null = null;
+  /** Devices that may send page requests. */
+  private readonly requesters: Set<number> = new Set();
 
   constructor(ports: DriverPorts, options: RiscvDriverOptions = DEFAULT_RISCV_DRIVER) {
     this.ports = ports;
     this.options = options;
     this.setup = new RiscvSetup(ports);
-    this.nextPscid = Math.max(1, ports.firstTag ?? 0);
-    this.nextGscid = this.nextPscid;
+    const first = Math.max(1, ports.firstTag ?? 0);
+    this.pscids = new Tags(first, PSCIDS);
+    this.gscids = new Tags(first, GSCIDS);
   }
 
   initialise(): void {
@@ -112,6 +140,10 @@ export class RiscvDriver implements IommuDriver {
     this.faultEntries = setup.setUpQueue(REG_FQB, options.faultEntries, 32).entries;
     setup.enableQueue(REG_CQCSR);
     setup.enableQueue(REG_FQCSR);
+    const { pageRequestEntries = 0 } = options;
+    if (pageRequestEntries > 0 && (setup.capabilities & CAP_ATS) !== 0n) {
+      this.pageRequests = new RiscvPageRequests(setup, ports.memory, pageRequestEntries);
+    }
     this.directory = setup.setDirectory(options.directoryLevels);
     encodeInvalDdt(this.words, -1);
     this.push();
@@ -121,9 +153,19 @@ export class RiscvDriver implements IommuDriver {
     this.ring();
   }
 
+  get capabilities(): bigint {
+    return this.setup.capabilities;
+  }
+
+  createTables(format: PageTableFormat, frames: TableFrames, options: TableOptions): PageTables {
+    return new PageTables(format, this.ports.memory, frames, options);
+  }
+
   createDomain(options: DomainOptions): Domain {
     const { ports } = this;
     const { kind, format } = options;
+    if (options.shared !== undefined) return this.shareTables(kind, options.shared);
+    if (options.user !== undefined) return this.createUserStage(options.user, options.parent);
     const index = ports.nextDomain();
     if (kind === 'passthrough') {
       return { index, kind, tables: null, stage2: null, guest: null, tag1: -1, tag2: -1 };
@@ -135,7 +177,7 @@ export class RiscvDriver implements IommuDriver {
       ...guestLeaves(options, format),
     });
     if (kind === 'stage1') {
-      const tag1 = options.tag ?? this.nextPscid++;
+      const tag1 = options.tag ?? this.pscids.take();
       return { index, kind, tables, stage2: null, guest: null, tag1, tag2: -1 };
     }
     const guest = options.guest ?? null;
@@ -146,7 +188,7 @@ export class RiscvDriver implements IommuDriver {
       stage2: null,
       guest,
       tag1: -1,
-      tag2: this.nextGscid++,
+      tag2: this.gscids.take(),
     };
     if (guest !== null) {
       const all = ACCESS_READ | ACCESS_WRITE | ACCESS_EXECUTE;
@@ -156,31 +198,53 @@ export class RiscvDriver implements IommuDriver {
     return domain;
   }
 
+  releaseDomain(domain: Domain): void {
+    if (domain.kind === 'stage2') this.gscids.give(domain.tag2);
+    else if (domain.tag1 >= 0 && (domain.user?.tag ?? -1) < 0) this.pscids.give(domain.tag1);
+  }
+
+  /** Contexts of the device allow ATS and page requests, from its next attachment on. */
+  allowPageRequests(deviceId: number): void {
+    this.requesters.add(deviceId);
+  }
+
   attach(domain: Domain, deviceId: number): void {
     const directory = this.needDirectory();
     directory.seek(deviceId);
     // Invalid contexts are not cached (Linux riscv_iommu_iodir_update): a first attachment needs no
     // command.
     const replaced = directory.readTc() & TC_V;
-    if (replaced !== 0n) this.detach(directory, deviceId);
+    if (replaced !== 0n) this.clearContext(directory, deviceId);
     const nested = domain.kind === 'nested';
     const first = domain.kind === 'stage1' || nested ? domain.tables : null;
     const second = nested ? domain.stage2 : domain.kind === 'stage2' ? domain.tables : null;
     const hardwareAd = (this.setup.capabilities & CAP_AMO_HWAD) !== 0n;
+    const user = domain.user;
     let tc = TC_V;
-    if (hardwareAd) tc |= TC_SADE | (second === null ? 0n : TC_GADE);
+    if (hardwareAd && (user?.accessedDirty ?? true)) tc |= TC_SADE;
+    if (hardwareAd && second !== null) tc |= TC_GADE;
+    if (this.requesters.has(deviceId)) tc |= TC_EN_ATS | TC_EN_PRI | TC_PRPR;
     if (first?.format.name === 'Sv32' || second?.format.name === 'Sv32x4') tc |= TC_SXL;
     const gscid = BigInt(Math.max(0, domain.tag2)) << GSCID_SHIFT;
     const pscid = BigInt(Math.max(0, domain.tag1)) << PSCID_SHIFT;
     directory.write(
       second === null ? 0n : rootPointer(second) | gscid,
-      first === null ? 0n : pscid,
-      first === null ? 0n : rootPointer(first),
+      first === null && user === undefined ? 0n : pscid,
+      user?.root ?? (first === null ? 0n : rootPointer(first)),
     );
     directory.writeTc(tc);
     if (replaced === 0n) return;
     encodeInvalDdt(this.words, deviceId);
     this.push();
+    this.postFence();
+    this.ring();
+  }
+
+  detach(deviceId: number): void {
+    const directory = this.needDirectory();
+    directory.seek(deviceId);
+    if ((directory.readTc() & TC_V) === 0n) return;
+    this.clearContext(directory, deviceId);
     this.postFence();
     this.ring();
   }
@@ -278,7 +342,47 @@ export class RiscvDriver implements IommuDriver {
     return (tail - head) & (this.faultEntries - 1);
   }
 
+  /** Hands over the page requests that the unit has queued, oldest first; returns how many. */
+  takePageRequests(taken: (request: HardwarePageRequest) => void): number {
+    return this.pageRequests?.take(taken) ?? 0;
+  }
+
+  /** Answers a group of page requests (ATS.PRGR); pasid -1: the response carries none. */
+  respond(deviceId: number, pasid: number, group: number, code: number): void {
+    encodePageResponse(this.words, deviceId, pasid, group, code);
+    if (!this.postCommand(this.words)) {
+      throw new SimError('driver', 'no room in the command queue for a page response');
+    }
+    this.ring();
+  }
+
   // -------------------------------------------------------------------------------------------
+
+  private shareTables(kind: DomainKind, { index, tables }: SharedTables): Domain {
+    const second = kind === 'stage2';
+    const tag1 = second ? -1 : this.pscids.take();
+    const tag2 = second ? this.gscids.take() : -1;
+    return { index, kind, tables, stage2: null, guest: null, tag1, tag2 };
+  }
+
+  private createUserStage(user: UserStage, parent: Domain | undefined): Domain {
+    const stage2 = parent?.tables ?? null;
+    if (parent === undefined || stage2 === null) {
+      throw new InternalError('domain', "a guest's own first stage stands on a second stage");
+    }
+    const tag1 = user.tag >= 0 ? user.tag : this.pscids.take();
+    const { index } = user;
+    return {
+      index,
+      kind: 'nested',
+      tables: null,
+      stage2,
+      guest: null,
+      tag1,
+      tag2: parent.tag2,
+      user,
+    };
+  }
 
   private createNested(index: number, format: PageTableFormat, options: DomainOptions): Domain {
     const { parent, guestFrames } = options;
@@ -295,13 +399,13 @@ export class RiscvDriver implements IommuDriver {
       tables,
       stage2,
       guest,
-      tag1: this.nextPscid++,
+      tag1: this.pscids.take(),
       tag2: parent.tag2,
     };
   }
 
   /** Takes a valid context away (specification, "Changing device directory table entry"). */
-  private detach(directory: DeviceDirectory, deviceId: number): void {
+  private clearContext(directory: DeviceDirectory, deviceId: number): void {
     if (this.roomFor(5) < 5) {
       throw new SimError('driver', 'no room in the command queue for the change of a context');
     }

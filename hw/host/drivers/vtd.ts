@@ -7,11 +7,13 @@ import { InternalError, SimError } from '../../../sim/errors.ts';
 import { addressOf, pageNumber, pnHi, pnLo } from '../../address.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
 import { VTD_SUPERPAGE_1G, VTD_SUPERPAGE_2M } from '../../iommu/vtd/formats.ts';
-import { PageTables } from '../tables.ts';
-import { readDoubleword, writeDoubleword } from './doubleword.ts';
-import type { Domain, DomainOptions, DriverPorts, IommuDriver, PageRange } from './driver.ts';
+import type { PageTableFormat } from '../../iommu/walk/format.ts';
+import type { TableFrames } from '../frames.ts';
+import { PageTables, type TableOptions } from '../tables.ts';
+import type { Domain, DomainOptions, DriverPorts, HostDriver, PageRange } from './driver.ts';
 import { NO_TOKEN } from './driver.ts';
 import { CommandRing } from './ring.ts';
+import { Tags } from './tags.ts';
 import {
   coveringOrder,
   drainBits,
@@ -25,6 +27,7 @@ import {
   leafLevels,
   widestLevels,
 } from './vtd-commands.ts';
+import { clearPage, VtdContexts } from './vtd-contexts.ts';
 
 // Register offsets (VT-d specification, "Register Descriptions").
 const REG_CAP = 0x08;
@@ -57,14 +60,14 @@ const FAULT_RECORD_F = 1n << 63n;
 
 /** 0xfee00000 to 0xfeefffff: writes there are interrupts (Linux reserves the range likewise). */
 const INTERRUPT_RANGE: PageRange = { first: 0xfee00, pages: 0x100 };
-const PRESENT = 1n;
 const TRANSLATION_PASS_THROUGH = 2n << 2n;
-const CONTEXT_DOMAIN_SHIFT = 8n;
 /** Ids 0 (kept by caching mode) and 1 (Linux FLPT_DEFAULT_DID) are not given to domains. */
 const FIRST_DOMAIN_ID = 2;
 /** Status values of Linux's ring entries (QI_IN_USE, QI_DONE). */
 const STATUS_IN_USE = 1;
 const STATUS_DONE = 2;
+/** Above any level that a unit has leaves at. */
+const HIGHEST_LEAF = 9;
 /** One page of 16-byte descriptors (QI_LENGTH). */
 const RING_ENTRIES = 256;
 const STATUS_READS = 1000;
@@ -77,14 +80,15 @@ export interface VtdDriverOptions {
 
 export const DEFAULT_VTD_DRIVER: VtdDriverOptions = { faultAddress: 0xfee00000, faultData: 0x20 };
 
-export class VtdDriver implements IommuDriver {
+export class VtdDriver implements HostDriver {
   readonly name = 'vtd';
   readonly reserved: readonly PageRange[] = [INTERRUPT_RANGE];
   private readonly ports: DriverPorts;
   private readonly options: VtdDriverOptions;
   private readonly words = new Int32Array(4);
-  private capabilities = 0n;
-  private extended = 0n;
+  /** CAP and ECAP. */
+  capabilities = 0n;
+  extended = 0n;
   private drain = 0;
   private pageSelective = false;
   private maxMask = 0;
@@ -95,17 +99,15 @@ export class VtdDriver implements IommuDriver {
   private readonly fences: Float64Array = new Float64Array(RING_ENTRIES);
   private fenceHead = 0;
   private fenceCount = 0;
-  private root = 0;
-  private nextDomainId: number;
+  private contexts: VtdContexts | null = null;
+  private tags: Tags = new Tags(0, 0);
 
   constructor(ports: DriverPorts, options: VtdDriverOptions = DEFAULT_VTD_DRIVER) {
     this.ports = ports;
     this.options = options;
-    this.nextDomainId = Math.max(FIRST_DOMAIN_ID, ports.firstTag ?? 0);
   }
 
   initialise(): void {
-    const { frames } = this.ports;
     this.capabilities = this.read(REG_CAP, 8);
     this.extended = this.read(REG_ECAP, 8);
     if ((this.extended & ECAP_QUEUED_INVALIDATION) === 0n) {
@@ -115,9 +117,10 @@ export class VtdDriver implements IommuDriver {
     this.pageSelective = (this.capabilities & CAP_PSI) !== 0n;
     this.maxMask = Number((this.capabilities >> 48n) & 0x3fn);
     this.enableQueue();
-    this.root = frames.alloc();
-    this.clearPage(this.root);
-    this.write(REG_RTADDR, 8, BigInt(this.root) << 12n);
+    const domainIds = 2 ** (4 + 2 * Number(this.capabilities & 7n));
+    this.tags = new Tags(Math.max(FIRST_DOMAIN_ID, this.ports.firstTag ?? 0), domainIds);
+    this.contexts = new VtdContexts(this.ports);
+    this.write(REG_RTADDR, 8, BigInt(this.contexts.root) << 12n);
     this.command(GCMD_ROOT_POINTER);
     if ((this.capabilities & CAP_ESRTPS) === 0n) {
       encodeContextInvalidate(this.words, GRANULARITY_GLOBAL, 0, 0);
@@ -137,7 +140,11 @@ export class VtdDriver implements IommuDriver {
   createDomain(options: DomainOptions): Domain {
     const { ports } = this;
     const { kind, format } = options;
-    const tag2 = options.tag ?? this.nextDomainId++;
+    const tag2 = options.tag ?? this.tags.take();
+    if (options.shared !== undefined) {
+      const { index, tables } = options.shared;
+      return { index, kind, tables, stage2: null, guest: null, tag1: -1, tag2 };
+    }
     const index = ports.nextDomain();
     if (kind === 'passthrough') {
       if ((this.extended & ECAP_PASS_THROUGH) === 0n) {
@@ -149,13 +156,9 @@ export class VtdDriver implements IommuDriver {
       throw new SimError('driver', `VT-d legacy mode has second-stage domains only, not ${kind}`);
     }
     const guest = options.guest ?? null;
-    const highest = Math.min(leafLevels(this.capabilities), options.tables?.maxLeafLevel ?? 9);
-    const guestLevel = guest === null ? highest : Math.floor(guest.pageOrder / 9);
-    const tables = new PageTables(format, ports.memory, ports.frames, {
-      ...options.tables,
-      maxLeafLevel: Math.min(highest, guestLevel),
-      flags: VTD_SUPERPAGE_2M | VTD_SUPERPAGE_1G,
-    });
+    const most = options.tables?.maxLeafLevel ?? HIGHEST_LEAF;
+    const maxLeafLevel = guest === null ? most : Math.min(most, Math.floor(guest.pageOrder / 9));
+    const tables = this.createTables(format, ports.frames, { ...options.tables, maxLeafLevel });
     if (guest !== null) {
       const { base, hostBase, pages } = guest;
       const all = ACCESS_READ | ACCESS_WRITE;
@@ -164,29 +167,47 @@ export class VtdDriver implements IommuDriver {
     return { index, kind, tables, stage2: null, guest, tag1: -1, tag2 };
   }
 
+  createTables(format: PageTableFormat, frames: TableFrames, options: TableOptions): PageTables {
+    const highest = Math.min(leafLevels(this.capabilities), options.maxLeafLevel ?? HIGHEST_LEAF);
+    return new PageTables(format, this.ports.memory, frames, {
+      ...options,
+      maxLeafLevel: highest,
+      flags: VTD_SUPERPAGE_2M | VTD_SUPERPAGE_1G | (options.flags ?? 0),
+    });
+  }
+
+  releaseDomain(domain: Domain): void {
+    this.tags.give(domain.tag2);
+  }
+
   attach(domain: Domain, deviceId: number): void {
-    const { memory } = this.ports;
-    const table = this.contextTable((deviceId >>> 8) & 0xff);
-    const offset = (deviceId & 0xff) * 16;
-    const oldLow = readDoubleword(memory, table, offset);
-    const replaced = (oldLow & PRESENT) !== 0n;
-    if (replaced) this.detach(table, offset, deviceId);
-    const domainId = BigInt(domain.tag2) << CONTEXT_DOMAIN_SHIFT;
+    const contexts = this.needContexts();
+    contexts.seek(deviceId);
+    const replaced = contexts.present;
+    if (replaced) this.clearContext(contexts, deviceId);
     const tables = domain.tables;
     const levels = tables === null ? widestLevels(this.capabilities) : tables.format.levels;
-    writeDoubleword(memory, table, offset + 8, domainId | BigInt(levels - 2));
     const low =
       tables === null
         ? TRANSLATION_PASS_THROUGH
         : BigInt(pageNumber(tables.rootHi, tables.rootLo)) << 12n;
-    // The present bit comes last. Units without caching mode do not cache absent entries.
-    writeDoubleword(memory, table, offset, low | PRESENT);
+    contexts.write(low, domain.tag2, levels);
+    // Units without caching mode do not cache absent entries.
     if (!replaced && (this.capabilities & CAP_CACHING_MODE) === 0n) return;
     this.needRoom(3);
     encodeContextInvalidate(this.words, GRANULARITY_SELECTIVE, 0, deviceId & 0xffff);
     this.push();
     encodeIotlbInvalidate(this.words, GRANULARITY_DOMAIN, domain.tag2, this.drain);
     this.push();
+    this.postFence();
+    this.ring();
+  }
+
+  detach(deviceId: number): void {
+    const contexts = this.needContexts();
+    contexts.seek(deviceId);
+    if (!contexts.present) return;
+    this.clearContext(contexts, deviceId);
     this.postFence();
     this.ring();
   }
@@ -297,9 +318,9 @@ export class VtdDriver implements IommuDriver {
   private enableQueue(): void {
     const { frames, memory } = this.ports;
     const base = frames.alloc();
-    this.clearPage(base);
+    clearPage(this.ports, base);
     const status = frames.alloc();
-    this.clearPage(status);
+    clearPage(this.ports, status);
     this.statusHi = pnHi(status);
     this.statusLo = pnLo(status);
     this.commands = new CommandRing(memory, base, RING_ENTRIES);
@@ -318,24 +339,11 @@ export class VtdDriver implements IommuDriver {
     throw new SimError('driver', `the VT-d unit does not answer global command ${bit}`);
   }
 
-  /** Page of a bus's context table, made when it lacks. */
-  private contextTable(bus: number): number {
-    const { memory, frames } = this.ports;
-    const entry = readDoubleword(memory, this.root, bus * 16);
-    if ((entry & PRESENT) !== 0n) return Number(entry >> 12n);
-    const page = frames.alloc();
-    this.clearPage(page);
-    writeDoubleword(memory, this.root, bus * 16, (BigInt(page) << 12n) | PRESENT);
-    return page;
-  }
-
   /** Takes a present context away: clear, then flush context and translations. */
-  private detach(table: number, offset: number, deviceId: number): void {
-    const { memory } = this.ports;
+  private clearContext(contexts: VtdContexts, deviceId: number): void {
     this.needRoom(5);
-    const high = readDoubleword(memory, table, offset + 8);
-    const oldId = Number((high >> CONTEXT_DOMAIN_SHIFT) & 0xffffn);
-    writeDoubleword(memory, table, offset, 0n);
+    const oldId = contexts.domainId;
+    contexts.clear();
     encodeContextInvalidate(this.words, GRANULARITY_SELECTIVE, oldId, deviceId & 0xffff);
     this.push();
     encodeIotlbInvalidate(this.words, GRANULARITY_DOMAIN, oldId, this.drain);
@@ -372,10 +380,10 @@ export class VtdDriver implements IommuDriver {
     return this.commands;
   }
 
-  private clearPage(page: number): void {
-    for (let offset = 0; offset < 4096; offset += 8) {
-      writeDoubleword(this.ports.memory, page, offset, 0n);
-    }
+  private needContexts(): VtdContexts {
+    if (this.contexts === null)
+      throw new InternalError('driver', 'the driver is initialised first');
+    return this.contexts;
   }
 
   private read(register: number, size: number): bigint {
