@@ -3,9 +3,9 @@
  * on one kernel, in the order of their ids, on the same memory. A sequence that maps a file of its
  * own context (the descriptor of /dev/iommu, of an access or of a queue) leaves a context that
  * holds itself: its pins and its charge to the user never go away, and later sequences see them
- * (MD_CHECK_REFS, RLIMIT_MEMLOCK). Only part of the sequences is in a set, so what is left is
- * deduced from the answers: a case agrees when there is one state that explains all of it. What is
- * certain carries over to the cases that follow, since leftovers only grow.
+ * (MD_CHECK_REFS, RLIMIT_MEMLOCK). Of the sequences that are there, it is known what they leave. Only
+ * part of them is in a set: what the others left is deduced from the answers. A case agrees when
+ * one state explains all of it; what is certain carries over, since leftovers only grow.
  */
 import { PAGE_SIZE } from '../../../hw/host/kernel/api.ts';
 import { bytesOf, type RecordedCase, type RecordedLayout } from './cases.ts';
@@ -25,6 +25,13 @@ export interface Leftovers {
 }
 
 export const NO_LEFTOVERS: Leftovers = { pins: new Map(), lockedPages: 0 };
+
+/** The larger of both, frame by frame. */
+export function union(a: Leftovers, b: Leftovers): Leftovers {
+  const pins = new Map(a.pins);
+  for (const [frame, count] of b.pins) pins.set(frame, Math.max(count, pins.get(frame) ?? 0));
+  return { pins, lockedPages: Math.max(a.lockedPages, b.lockedPages) };
+}
 
 /** A state that would explain a difference; `certain`: nothing else would. */
 export interface Hypothesis {

@@ -4,6 +4,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readJsonLines } from '../vectors.ts';
 import type { RecordedCase, RecordedLayout, RecordedOp } from './cases.ts';
+import { LeftoverSearch } from './leftover-search.ts';
+import { NO_LEFTOVERS } from './leftovers.ts';
 import { bootCase, CaseMemory } from './machine.ts';
 import { type CaseMismatch, replayCase } from './replay.ts';
 import { MismatchGroups, mismatchText } from './report.ts';
@@ -130,6 +132,79 @@ test('a process without capabilities has its limit', () => {
   };
   assert.is(run(8192, 0), null);
   assert.is(run(4096, 12), null);
+});
+
+test('a forked child has its own memory and the same open files', () => {
+  const child = { proc: 1 } as const;
+  const ops: RecordedOp[] = [
+    OPEN,
+    { op: 'fork', proc: 1 },
+    { ...ALLOC, ...child } as RecordedOp,
+    { op: 'mmap', va: '0x7f0000000000', len: 4096, prot: 3, flags: 0x21, fd: -1, off: 0, err: 0 },
+    ioctl('IOAS_MAP', 0x85, words(40, 7, 1, 0, 0, 0x7f00, 4096, 0, 0x1000000, 0)),
+    { ...CLOSE, ...child },
+    CLOSE,
+  ];
+  assert.is(replay(recorded(ops)), null);
+  const unknown = replay(recorded([{ ...OPEN, proc: 2 }]));
+  assert.is(unknown?.field, 'proc');
+});
+
+test('a selftest may have closed a file whose descriptor a structure returned', () => {
+  const ops = [
+    OPEN,
+    ALLOC,
+    ioctl('TEST_CMD.CREATE_ACCESS', 0xa0, testCommand(5, 1), { out: testCommand(5, 1, [4, 0]) }),
+    ioctl('DESTROY', 0x80, words(8, 1)),
+  ];
+  assert.is(replay(recorded(ops)), null);
+  const generated = replay(recorded(ops, { src: 'fuzz' }));
+  assert.equal([generated?.step, generated?.got], [3, 'EBUSY']);
+});
+
+/** One region of the generated address space: 64 pages of shared memory. */
+const LAYOUT: RecordedLayout = [
+  { name: 'sh', va: '0x10000000', len: 0x40000, runs: [[0, 64, 1086112]] },
+];
+
+function checkRefs(refs: number, err: number): RecordedOp {
+  const input = testCommand(4, 0, [4096, 0, 0x10000000, 0, refs]);
+  return ioctl('TEST_CMD.MD_CHECK_REFS', 0xa0, input, { ret: err === 0 ? 0 : -1, err });
+}
+
+test('pins that earlier sequences left are deduced where one number explains all answers', () => {
+  const judge = (...ops: readonly RecordedOp[]): [boolean, number | undefined] => {
+    const of = recorded([OPEN, ...ops], { src: 'fuzz' });
+    const search = new LeftoverSearch(of, LAYOUT, MEMORY, null);
+    assert.is(search.run(NO_LEFTOVERS), null);
+    return [search.assumed, search.known.pins.get(1086112)];
+  };
+  assert.equal(judge(checkRefs(0, 0)), [false, undefined]);
+  assert.equal(judge(checkRefs(2, 0), checkRefs(0, 5)), [true, 2]);
+  assert.equal(judge(checkRefs(0, 5), checkRefs(1, 5), checkRefs(2, 0)), [true, 2]);
+  const contrary = recorded([OPEN, checkRefs(2, 0), checkRefs(1, 0)], { src: 'fuzz' });
+  const mismatch = new LeftoverSearch(contrary, LAYOUT, MEMORY, null).run(NO_LEFTOVERS);
+  assert.equal([mismatch?.step, mismatch?.expected, mismatch?.got], [2, 'success', 'EIO']);
+});
+
+test('what a context that maps itself keeps is left for the sequences after it', () => {
+  const of = recorded(
+    [
+      OPEN,
+      ALLOC,
+      ioctl('TEST_CMD.MOCK_DOMAIN', 0xa0, testCommand(2, 1), {
+        out: testCommand(2, 1, [2, 4, 3]),
+      }),
+      ioctl('IOAS_MAP', 0x85, words(40, 7, 1, 0, 0x10000000, 0, 4096, 0, 0x1000000, 0)),
+      ioctl('IOAS_ALLOC', 0x81, words(12, 0, 0), { out: words(12, 0, 5) }),
+      ioctl('IOAS_MAP_FILE', 0x8f, words(40, 7, 5, 3, 0, 0, 4096, 0, 0x1000000, 0)),
+      CLOSE,
+    ],
+    { src: 'fuzz' },
+  );
+  const search = new LeftoverSearch(of, LAYOUT, MEMORY, null);
+  assert.is(search.run(NO_LEFTOVERS), null);
+  assert.is(search.known.pins.get(1086112), 1);
 });
 
 test('only recorded cases are recognised', () => {

@@ -67,11 +67,11 @@ export class MismatchGroups {
 
   add(of: RecordedCase, { step, op, field, expected, got }: CaseMismatch): void {
     const call = op === null ? 'end' : op.op === 'ioctl' ? op.name : op.op;
-    // Numbers differ from case to case; names of errors do not.
-    const values = /^[A-Z]|success/.test(expected) ? `expected ${expected}, got ${got}` : '';
-    const simulator = field === 'simulator' ? got : '';
-    const place = field.replace(/0x[0-9a-f]+/g, '...').replace(/\d+/g, 'n');
-    const key = `${call}: ${place}${values === '' ? '' : `: ${values}`}${simulator}`;
+    // Numbers differ from case to case; names of errors and of failures do not.
+    const named = /^[A-Z]|success/.test(expected);
+    const values = named ? `expected ${expected}, got ${got}` : field === 'simulator' ? got : '';
+    const text = values === '' ? field : `${field}: ${values}`;
+    const key = `${call}: ${text.replace(/0x[0-9a-f]+|\d+/g, 'n')}`;
     const group = this.groups.get(key);
     if (group === undefined) this.groups.set(key, { count: 1, example: `${of.id} op ${step}` });
     else group.count++;

@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import { InputError } from '../../../sim/errors.ts';
 import { type ConformOptions, PASSED, type Suite, type SuiteRun, type Verdict } from '../suite.ts';
 import { isRecordedCase, parseLayouts, type RecordedCase, type RecordedLayout } from './cases.ts';
+import { EarlierSequences } from './earlier-sequences.ts';
 import { LeftoverSearch } from './leftover-search.ts';
-import { type Leftovers, NO_LEFTOVERS } from './leftovers.ts';
+import { type Leftovers, NO_LEFTOVERS, union } from './leftovers.ts';
 import { CaseMemory } from './machine.ts';
 import { CallProfile } from './profile.ts';
 import { MismatchGroups, mismatchText } from './report.ts';
@@ -15,11 +16,14 @@ const LAYOUTS = 'fuzz-layouts.json';
 export const iommufdSuite: Suite = {
   name: 'iommufd',
   recognises: isRecordedCase,
-  open: (path, options) => new IommufdRun(join(dirname(path), LAYOUTS), options),
+  open: (path, options) => new IommufdRun(dirname(path), options),
 };
 
+/** By folder: what files have in common is read once. */
+const earlierOf = new Map<string, EarlierSequences>();
+
 class IommufdRun implements SuiteRun {
-  private readonly layoutPath: string;
+  private readonly folder: string;
   private layouts: readonly RecordedLayout[] | null = null;
   private readonly memory = new CaseMemory();
   private readonly groups = new MismatchGroups();
@@ -28,8 +32,8 @@ class IommufdRun implements SuiteRun {
   private leftovers: Leftovers = NO_LEFTOVERS;
   private explained = 0;
 
-  constructor(layoutPath: string, { profile = false }: ConformOptions) {
-    this.layoutPath = layoutPath;
+  constructor(folder: string, { profile = false }: ConformOptions) {
+    this.folder = folder;
     this.profile = profile ? new CallProfile() : null;
   }
 
@@ -37,7 +41,7 @@ class IommufdRun implements SuiteRun {
     const of = line as RecordedCase;
     const layout = this.layoutOf(of);
     const search = new LeftoverSearch(of, layout, this.memory, this.profile);
-    const mismatch = search.run(this.leftovers);
+    const mismatch = search.run(layout === null ? NO_LEFTOVERS : this.before(of));
     if (mismatch !== null) {
       this.groups.add(of, mismatch);
       return { kind: 'failed', text: mismatchText(of, mismatch) };
@@ -51,17 +55,27 @@ class IommufdRun implements SuiteRun {
     const explained =
       this.explained === 0
         ? []
-        : [`${this.explained} cases see pins or charges that earlier sequences left behind`];
+        : [`${this.explained} cases see pins or charges left by sequences that are not there`];
     return [...this.groups.lines(), ...explained, ...(this.profile?.lines() ?? [])];
+  }
+
+  private before(of: RecordedCase): Leftovers {
+    let earlier = earlierOf.get(this.folder);
+    if (earlier === undefined) {
+      earlier = new EarlierSequences(this.folder, (other) => this.layoutOf(other), this.memory);
+      earlierOf.set(this.folder, earlier);
+    }
+    return union(earlier.before(of), this.leftovers);
   }
 
   private layoutOf({ id, layout }: RecordedCase): RecordedLayout | null {
     if (layout === undefined) return null;
     if (this.layouts === null) {
-      if (!existsSync(this.layoutPath)) {
-        throw new InputError('conform', `${this.layoutPath} is needed for generated cases`);
+      const path = join(this.folder, LAYOUTS);
+      if (!existsSync(path)) {
+        throw new InputError('conform', `${path} is needed for generated cases`);
       }
-      this.layouts = parseLayouts(readFileSync(this.layoutPath, 'utf8'), this.layoutPath);
+      this.layouts = parseLayouts(readFileSync(path, 'utf8'), path);
     }
     const found = this.layouts[layout];
     if (found === undefined) throw new InputError('conform', `${id}: no layout ${layout}`);

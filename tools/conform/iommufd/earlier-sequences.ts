@@ -1,0 +1,74 @@
+/**
+ * The recorded run as far as it is known: sequences of all files of a folder, in the order of their
+ * ids, that map files of their own context, and what is left on the kernel after each of them.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { IOAS_MAP_FILE } from '../../../hw/host/iommufd/uapi/structs.ts';
+import { bytesOf, isRecordedCase, type RecordedCase, type RecordedLayout } from './cases.ts';
+import { LeftoverSearch } from './leftover-search.ts';
+import { type Leftovers, NO_LEFTOVERS, union } from './leftovers.ts';
+import type { CaseMemory } from './machine.ts';
+
+/** Descriptors from here on name files that the generator opened before the sequence. */
+const FIRST_GIVEN_FD = 100;
+
+interface Milestone {
+  readonly id: string;
+  readonly after: Leftovers;
+}
+
+export class EarlierSequences {
+  private readonly milestones: readonly Milestone[];
+
+  constructor(
+    folder: string,
+    layoutOf: (of: RecordedCase) => RecordedLayout | null,
+    memory: CaseMemory,
+  ) {
+    const milestones: Milestone[] = [];
+    let state = NO_LEFTOVERS;
+    for (const of of selfMapping(folder)) {
+      const search = new LeftoverSearch(of, layoutOf(of), memory, null);
+      if (search.run(state) !== null) continue;
+      state = union(state, search.known);
+      milestones.push({ id: of.id, after: state });
+    }
+    this.milestones = milestones;
+  }
+
+  /** What the sequences before a case have left. Ids have the same number of digits. */
+  before({ id }: RecordedCase): Leftovers {
+    let last = NO_LEFTOVERS;
+    for (const milestone of this.milestones) {
+      if (milestone.id >= id) break;
+      last = milestone.after;
+    }
+    return last;
+  }
+}
+
+/** Sequences of a folder that map a file which they opened themselves, by id. */
+function selfMapping(folder: string): RecordedCase[] {
+  if (!existsSync(folder)) return [];
+  const found: RecordedCase[] = [];
+  for (const name of readdirSync(folder)) {
+    if (!/\.jsonl(\.gz)?$/.test(name)) continue;
+    const content = readFileSync(join(folder, name));
+    const text = (name.endsWith('.gz') ? gunzipSync(content) : content).toString('utf8');
+    for (const line of text.split('\n')) {
+      if (!line.includes('"IOAS_MAP_FILE"')) continue;
+      const of: unknown = JSON.parse(line);
+      if (isRecordedCase(of) && of.src === 'fuzz' && of.ops.some(mapsOpened)) found.push(of);
+    }
+  }
+  return found.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function mapsOpened(op: RecordedCase['ops'][number]): boolean {
+  if (op.op !== 'ioctl' || op.name !== 'IOAS_MAP_FILE' || op.err !== 0) return false;
+  const bytes = bytesOf(op.in ?? '');
+  const fd = new DataView(bytes.buffer, bytes.byteOffset).getInt32(IOAS_MAP_FILE.at.fd, true);
+  return fd < FIRST_GIVEN_FD;
+}
