@@ -1,0 +1,295 @@
+/**
+ * What the steps of a program do, at one instant: system calls of its process, with arguments made
+ * from names and values. Time is added by the caller.
+ */
+import { InternalError } from '../../../sim/errors.ts';
+import { callByName } from '../iommufd/client/call.ts';
+import { KernelProcess } from '../iommufd/client/kernel-process.ts';
+import { Scratch, type SyscallAnswer } from '../iommufd/client/process.ts';
+import { reportPageRequest } from '../iommufd/objects/fault-routing.ts';
+import { decode, encode } from '../iommufd/uapi/codec.ts';
+import { HWPT_PAGE_RESPONSE, HWPT_PGFAULT, VEVENT_HEADER } from '../iommufd/uapi/structs.ts';
+import { describe } from '../iommufd/uapi/symbolic.ts';
+import { Errno, errnoName } from '../kernel/errno.ts';
+import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_POPULATE, MAP_SHARED } from '../kernel/mmap.ts';
+import type { UserProcess } from '../kernel/process.ts';
+import { Syscalls } from '../kernel/syscalls.ts';
+import { PROT_READ, PROT_WRITE } from '../kernel/vma.ts';
+import type { Actual } from './comparison.ts';
+import type { Environment, ProgramDevice } from './environment.ts';
+import type { FieldValue, Step } from './step.ts';
+import { callFields, evaluate, type Names } from './values.ts';
+import { VERBS } from './verbs.ts';
+
+/** How a step came out. */
+export interface Answer {
+  /** What statistics call it. */
+  readonly call: string;
+  /** How often the kernel was entered. */
+  readonly entries: number;
+  /** Name of the error number; empty: success. */
+  readonly errno: string;
+  readonly rule: string;
+  readonly out: Readonly<Record<string, Actual>>;
+}
+
+const HUGE_BYTES = 2 ** 21;
+const READ_BYTES = 4096;
+const PASID_VALID = 1;
+const LAST_PAGE = 2;
+const WRITABLE = PROT_READ | PROT_WRITE;
+
+type Values = Readonly<Record<string, Actual>>;
+
+export class Actions {
+  readonly process: UserProcess;
+  private readonly environment: Environment;
+  private readonly names: Names;
+  private readonly caller: KernelProcess;
+  private readonly scratch: Scratch;
+
+  constructor(environment: Environment, process: UserProcess, names: Names) {
+    this.environment = environment;
+    this.process = process;
+    this.names = names;
+    this.caller = new KernelProcess(new Syscalls(environment.kernel, process));
+    this.scratch = new Scratch(this.caller);
+  }
+
+  /** Makes the system call of a step. */
+  run(step: Step): Answer {
+    switch (step.verb) {
+      case 'ioctl':
+        return this.ioctl(step);
+      case 'open':
+        return this.one('open', this.calls.open(this.text(step, 'path')), 'fd');
+      case 'close':
+        return this.one('close', this.caller.close(this.number(step, 'fd')));
+      case 'bind':
+        return this.bind(step);
+      case 'unbind':
+        return this.unbind(step);
+      case 'attach':
+        return this.attach(step, 'VFIO_DEVICE_ATTACH_IOMMUFD_PT');
+      case 'detach':
+        return this.attach(step, 'VFIO_DEVICE_DETACH_IOMMUFD_PT');
+      case 'memory':
+        return this.memory(step);
+      case 'memfd':
+        return this.memfd(step);
+      case 'mmap':
+        return this.mmap(step);
+      case 'munmap': {
+        const place = this.number(step, 'address');
+        return this.one('munmap', this.calls.munmap(place, this.number(step, 'length')));
+      }
+      case 'read':
+        return this.read(step);
+      case 'respond':
+        return this.respond(step);
+      case 'page_request':
+        return this.pageRequest(step);
+      default:
+        throw new InternalError('program', `${step.verb} is no system call`);
+    }
+  }
+
+  /** The process ends: its memory goes, then its files. */
+  exit(): Answer {
+    return this.one('exit', this.calls.exit());
+  }
+
+  value(written: FieldValue): bigint {
+    return evaluate(written as string | number, this.names);
+  }
+
+  device(step: Step): ProgramDevice {
+    const name = String(step.given.device);
+    const device = this.environment.devices.get(name);
+    if (device === undefined) throw new InternalError('program', `no device ${name}`);
+    return device;
+  }
+
+  // -------------------------------------------------------------------------------------------
+
+  private get calls(): Syscalls {
+    return this.caller.calls;
+  }
+
+  private text(step: Step, argument: string): string {
+    return String(step.given[argument]);
+  }
+
+  private number(step: Step, argument: string, otherwise = 0): number {
+    const written = step.given[argument];
+    return written === undefined ? otherwise : Number(this.value(written));
+  }
+
+  private one(call: string, answer: SyscallAnswer, field = ''): Answer {
+    return this.told(call, 1, answer, field === '' ? {} : { [field]: answer.value });
+  }
+
+  private told(call: string, entries: number, answer: SyscallAnswer, out: Values): Answer {
+    const errno = answer.errno === 0 ? '' : errnoName(answer.errno);
+    return { call, entries, errno, rule: answer.rule, out: errno === '' ? out : {} };
+  }
+
+  private ioctl(step: Step): Answer {
+    const fd = Number(this.value(step.on === '' ? '$iommu' : step.on));
+    const options = {
+      ...(step.pointer !== '' && { address: this.value(step.pointer) }),
+      ...(step.tail.length > 0 && { tail: Uint8Array.from(step.tail) }),
+    };
+    const fields = callFields(step.given, this.names);
+    const report = callByName(this.caller, this.scratch, fd, step.ioctl, fields, options);
+    const out: Record<string, Actual> = { ...report.out, value: report.value };
+    if (report.data !== null) out.data = report.data as Actual;
+    return { call: step.ioctl, entries: 1, errno: report.error, rule: report.rule, out };
+  }
+
+  private bind(step: Step): Answer {
+    const device = this.text(step, 'device');
+    const opened = this.calls.open(devicePath(device));
+    const call = 'VFIO_DEVICE_BIND_IOMMUFD';
+    if (opened.errno !== 0) return this.told(call, 1, opened, {});
+    const iommufd = this.value(step.given.iommu ?? '$iommu');
+    const report = callByName(this.caller, this.scratch, opened.value, call, { iommufd });
+    if (report.errno === 0) this.names.set(fileName(device), BigInt(opened.value));
+    else this.caller.close(opened.value);
+    return { call, entries: 2, errno: report.error, rule: report.rule, out: { ...report.out } };
+  }
+
+  private unbind(step: Step): Answer {
+    const name = fileName(this.text(step, 'device'));
+    const answer = this.one('unbind', this.caller.close(Number(this.value(`$${name}`))));
+    this.names.delete(name);
+    return answer;
+  }
+
+  private attach(step: Step, call: string): Answer {
+    const fd = Number(this.value(`$${fileName(this.text(step, 'device'))}`));
+    const { to, pasid } = step.given;
+    const fields = {
+      ...(to !== undefined && { pt_id: this.value(to) }),
+      ...(pasid !== undefined && { flags: 'PASID', pasid: this.value(pasid) }),
+    };
+    const report = callByName(this.caller, this.scratch, fd, call, fields);
+    return { call, entries: 1, errno: report.error, rule: report.rule, out: { ...report.out } };
+  }
+
+  private memory(step: Step): Answer {
+    const bytes = step.given.size as number;
+    const huge = step.given.contiguous === true;
+    const length = huge ? Math.ceil(bytes / HUGE_BYTES) * HUGE_BYTES : bytes;
+    const flags = MAP_SHARED | MAP_ANONYMOUS | (huge ? MAP_HUGETLB | MAP_POPULATE : 0);
+    const answer = this.calls.mmap({ length, prot: WRITABLE, flags });
+    return this.one('mmap', answer, 'address');
+  }
+
+  private memfd(step: Step): Answer {
+    const made = this.calls.memfdCreate();
+    if (made.errno !== 0) return this.told('memfd_create', 1, made, {});
+    const sized = this.calls.ftruncate(made.value, step.given.size as number);
+    return this.told('memfd_create', 2, sized, { fd: made.value });
+  }
+
+  private mmap(step: Step): Answer {
+    const answer = this.calls.mmap({
+      length: this.number(step, 'length'),
+      prot: WRITABLE,
+      flags: MAP_SHARED,
+      fd: this.number(step, 'fd'),
+      offset: this.number(step, 'offset'),
+    });
+    return this.one('mmap', answer, 'address');
+  }
+
+  private read(step: Step): Answer {
+    const fd = this.number(step, 'fd');
+    const room = (step.given.bytes ?? READ_BYTES) as number;
+    this.scratch.reset();
+    const address = this.scratch.place(new Uint8Array(room));
+    const answer = this.calls.read(fd, address, room);
+    if (answer.errno !== 0) return this.told('read', 1, answer, {});
+    const bytes = new Uint8Array(answer.value);
+    this.caller.peek(address, bytes);
+    const kind = this.process.file(fd)?.kind;
+    const message = kind === 'fault' ? pageRequestFields(bytes) : eventFields(bytes);
+    return this.told('read', 1, answer, { bytes: answer.value, ...message });
+  }
+
+  private respond(step: Step): Answer {
+    const cookie = this.number(step, 'cookie');
+    const bytes = encode(HWPT_PAGE_RESPONSE, { cookie, code: flagWord(step, 'code', 0) });
+    this.scratch.reset();
+    const address = this.scratch.place(bytes);
+    const answer = this.calls.write(this.number(step, 'fd'), address, bytes.length);
+    return this.one('write', answer, 'bytes');
+  }
+
+  /** No call of the program, but something that the kernel hears of and may refuse. */
+  private pageRequest(step: Step): Answer {
+    const { group, iommu } = this.device(step);
+    const { pasid, last } = step.given;
+    const request = {
+      flags: (pasid === undefined ? 0 : PASID_VALID) | (last === false ? 0 : LAST_PAGE),
+      pasid: this.number(step, 'pasid'),
+      grpid: this.number(step, 'group'),
+      perm: flagWord(step, 'perm', VERBS.page_request.args.perm.names?.READ ?? 0),
+      address: this.value(step.given.address),
+    };
+    let refused: SyscallAnswer = { value: 0, errno: 0, rule: '' };
+    try {
+      reportPageRequest(group, iommu, request);
+    } catch (error) {
+      if (!(error instanceof Errno)) throw error;
+      refused = { value: -1, errno: error.errno, rule: error.rule };
+    }
+    return this.told('page_request', 0, refused, {});
+  }
+}
+
+export function devicePath(device: string): string {
+  return `/dev/vfio/devices/${device}`;
+}
+
+/** What a program calls the VFIO file of a device. */
+export function fileName(device: string): string {
+  return `${device}.fd`;
+}
+
+/** A flag word as its names, checked when the scenario was read. */
+function flagWord(step: Step, argument: string, otherwise: number): number {
+  const written = step.given[argument];
+  if (written === undefined) return otherwise;
+  if (typeof written === 'number') return written;
+  const names = VERBS[step.verb].args[argument].names ?? {};
+  const list = typeof written === 'string' ? written.split('|') : (written as readonly string[]);
+  return list.reduce((word, name) => word | (names[name.trim()] ?? 0), 0);
+}
+
+function pageRequestFields(bytes: Uint8Array): Values {
+  if (bytes.length < HWPT_PGFAULT.size) return {};
+  const message = decode(HWPT_PGFAULT, bytes);
+  const { flags, perm } = message;
+  return {
+    ...message,
+    flags: describe(HWPT_PGFAULT.name, 'flags', flags) as Actual,
+    perm: describe(HWPT_PGFAULT.name, 'perm', perm) as Actual,
+  };
+}
+
+/** The first event: its header, and the words that follow. */
+function eventFields(bytes: Uint8Array): Values {
+  if (bytes.length < VEVENT_HEADER.size) return {};
+  const { flags, sequence } = decode(VEVENT_HEADER, bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const words = (bytes.length - VEVENT_HEADER.size) >> 2;
+  return {
+    flags: describe(VEVENT_HEADER.name, 'flags', flags) as Actual,
+    sequence,
+    event: Array.from({ length: words }, (_, i) =>
+      view.getUint32(VEVENT_HEADER.size + i * 4, true),
+    ),
+  };
+}

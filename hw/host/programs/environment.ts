@@ -1,0 +1,48 @@
+/** What programs need of the machine that they run on. */
+import type { EventQueue } from '../../../sim/time/event-queue.ts';
+import type { Host } from '../core.ts';
+import type { IommuDriver } from '../drivers/driver.ts';
+import type { InvalidationPath } from '../invalidation.ts';
+import type { IommuDevice } from '../iommufd/driver.ts';
+import type { DeferredSync } from '../iommufd/hardware-sync.ts';
+import type { IommuGroup } from '../iommufd/iommu-core/group.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { CallWork } from '../kernel/work.ts';
+import type { CallCosts } from './costs.ts';
+
+/** A device that programs bind, attach and start. */
+export interface ProgramDevice {
+  readonly name: string;
+  readonly iommu: IommuDevice;
+  readonly group: IommuGroup;
+  /** Null: there is no hardware, only what drivers know of the device. */
+  readonly traffic: Traffic | null;
+}
+
+export interface Traffic {
+  /** Begins to use the window at an input page; -1: where it was. */
+  start(page: number): void;
+  stop(): void;
+  /** DMAs done since the run began. */
+  readonly completed: number;
+  readonly idle: boolean;
+  /** Input pages that were written since the last call, ascending. */
+  takeWritten(): readonly number[];
+}
+
+export interface Environment {
+  readonly events: EventQueue;
+  readonly host: Host;
+  readonly kernel: Kernel;
+  /** What the call under way does. */
+  readonly work: CallWork;
+  readonly costs: CallCosts;
+  readonly sync: DeferredSync;
+  readonly devices: ReadonlyMap<string, ProgramDevice>;
+  /** How a driver's invalidations reach its unit. */
+  pathOf(driver: IommuDriver): InvalidationPath;
+  /** False: what calls ask to invalidate is left out, as by a kernel that forgets it. */
+  readonly invalidates: boolean;
+  /** Cycles of a duration in picoseconds. */
+  cycles(ps: number): number;
+}
