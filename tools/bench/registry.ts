@@ -1,5 +1,6 @@
 /** The benchmarks of `iommusim bench`, by name. */
 import { holdHeap, holdWheel } from './engine.ts';
+import { benchManyAreas, benchMapUnmap } from './iommufd.ts';
 import {
   benchHit,
   benchManyDevices,
@@ -38,6 +39,7 @@ const COLD_DMAS = 900_000;
 const TENANT_DMAS = 1_000_000;
 const DEVICE_DMAS = 400_000;
 const LONG_DMAS = 50_000_000;
+const PAIRS = 300_000;
 
 export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'engine.hold.1k': {
@@ -69,6 +71,16 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     unit: 'lookups/s',
     doc: 'IOTLB lookups that hit, permission check and translation included.',
     run: () => benchIotlbHit(LOOKUPS),
+  },
+  'iommufd.map-unmap': {
+    unit: 'pairs/s',
+    doc: 'IOAS_MAP and IOAS_UNMAP of a page, one mock domain, through raw system calls.',
+    run: () => benchMapUnmap(PAIRS),
+  },
+  'iommufd.many-areas': {
+    unit: 'ratio',
+    doc: 'Time of map, unmap and look-up among a million areas over that among a thousand.',
+    run: benchManyAreas,
   },
   'trace.write': {
     unit: 'records/s',

@@ -48,3 +48,21 @@ export interface DeviceVdevice extends IommufdObject {
 export interface NestedViommu extends IommufdObject {
   readonly instance: object;
 }
+
+/** A vDEVICE seen from its vIOMMU. */
+export interface ViommuVdevice extends IommufdObject {
+  readonly virtualId: bigint;
+  readonly device: AttachedDevice;
+}
+
+/** A vEVENTQ seen from its vIOMMU. */
+export interface ViommuEventQueue extends IommufdObject {
+  /** Type of the events. */
+  readonly events: number;
+  push(event: Uint8Array): void;
+}
+
+/** A hardware queue seen from its vIOMMU and from the queue that needs it. */
+export interface ViommuHwQueue extends IommufdObject {
+  readonly index: number;
+}

@@ -7,6 +7,7 @@ import { PAGE_SIZE } from '../../kernel/api.ts';
 import { fail } from '../../kernel/errno.ts';
 import type { Command, IoctlCall } from '../call.ts';
 import type { HwQueueDriver, ViommuDriver } from '../driver.ts';
+import type { ViommuHwQueue } from '../graph.ts';
 import { IommufdObject } from '../object.ts';
 import { HW_QUEUE_ALLOC } from '../uapi/structs.ts';
 import { Access } from './access.ts';
@@ -32,7 +33,7 @@ export class HwQueue extends IommufdObject {
   private access: Access | null = null;
   private driver: HwQueueDriver | null = null;
   /** The queue that must outlive this one. */
-  predecessor: HwQueue | null = null;
+  predecessor: ViommuHwQueue | null = null;
 
   constructor(viommu: Viommu, kind: number, index: number, iova: bigint, length: bigint) {
     super(OBJECT_BYTES);

@@ -7,13 +7,11 @@ import { fail } from '../../kernel/errno.ts';
 import type { Command, IoctlCall } from '../call.ts';
 import type { Context } from '../context.ts';
 import type { IommuDevice, UserData, ViommuDriver, ViommuHost } from '../driver.ts';
+import type { ViommuEventQueue, ViommuHwQueue, ViommuVdevice } from '../graph.ts';
 import { IommufdObject } from '../object.ts';
 import { VIOMMU_ALLOC } from '../uapi/structs.ts';
 import { Device } from './device.ts';
-import type { HwQueue } from './hw-queue.ts';
 import { HwptPaging } from './hwpt-paging.ts';
-import type { Vdevice } from './vdevice.ts';
-import type { Veventq } from './veventq.ts';
 
 const OBJECT_BYTES = 256;
 /** Node of the table of virtual ids (xarray), for each vDEVICE. */
@@ -29,10 +27,10 @@ export class Viommu extends IommufdObject implements ViommuHost {
   readonly parent: HwptPaging;
   /** The physical IOMMU of the device that it was made for. */
   readonly instance: object;
-  readonly veventqs: Veventq[] = [];
+  readonly veventqs: ViommuEventQueue[] = [];
   /** By index. */
-  readonly hwQueues: Map<number, HwQueue> = new Map();
-  private readonly vdevices: Map<bigint, Vdevice> = new Map();
+  readonly hwQueues: Map<number, ViommuHwQueue> = new Map();
+  private readonly vdevices: Map<bigint, ViommuVdevice> = new Map();
   private made: ViommuDriver | null = null;
 
   constructor(context: Context, model: number, parent: HwptPaging, instance: object) {
@@ -60,11 +58,11 @@ export class Viommu extends IommufdObject implements ViommuHost {
   }
 
   /** The vDEVICE with a virtual id; null when there is none. */
-  vdeviceOf(virtualId: bigint): Vdevice | null {
+  vdeviceOf(virtualId: bigint): ViommuVdevice | null {
     return this.vdevices.get(virtualId) ?? null;
   }
 
-  addVdevice(vdevice: Vdevice): void {
+  addVdevice(vdevice: ViommuVdevice): void {
     const { virtualId } = vdevice;
     if (this.vdevices.has(virtualId)) {
       fail('EEXIST', `the virtual id 0x${virtualId.toString(16)} is taken in vIOMMU ${this.id}`);
@@ -74,7 +72,7 @@ export class Viommu extends IommufdObject implements ViommuHost {
   }
 
   /** Nothing happens where the id never became this vDEVICE's. */
-  removeVdevice(vdevice: Vdevice): void {
+  removeVdevice(vdevice: ViommuVdevice): void {
     if (this.vdevices.get(vdevice.virtualId) !== vdevice) return;
     this.vdevices.delete(vdevice.virtualId);
     this.context.services.memory.give(VIRTUAL_ID_BYTES);
@@ -92,7 +90,7 @@ export class Viommu extends IommufdObject implements ViommuHost {
     return null;
   }
 
-  veventqOf(type: number): Veventq | null {
+  veventqOf(type: number): ViommuEventQueue | null {
     return this.veventqs.find((queue) => queue.events === type) ?? null;
   }
 
