@@ -57,7 +57,7 @@ export class PageTables {
   readonly flags: number;
   private readonly memory: MemoryPort;
   private readonly frames: TableFrames;
-  private readonly maxLeafLevel: number;
+  readonly maxLeafLevel: number;
   private readonly napot: boolean;
   private readonly user: boolean;
   /** Bits of the low word of a leaf that it does not begin with. */

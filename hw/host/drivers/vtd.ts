@@ -6,7 +6,7 @@
 import { InternalError, SimError } from '../../../sim/errors.ts';
 import { addressOf, pageNumber, pnHi, pnLo } from '../../address.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
-import { VTD_SUPERPAGE_1G, VTD_SUPERPAGE_2M } from '../../iommu/vtd/formats.ts';
+import { VTD_SNOOP, VTD_SUPERPAGE_1G, VTD_SUPERPAGE_2M } from '../../iommu/vtd/formats.ts';
 import type { PageTableFormat } from '../../iommu/walk/format.ts';
 import type { TableFrames } from '../frames.ts';
 import { PageTables, type TableOptions } from '../tables.ts';
@@ -48,6 +48,7 @@ const CAP_ESRTPS = 1n << 63n;
 const CAP_PSI = 1n << 39n;
 const CAP_CACHING_MODE = 1n << 7n;
 const ECAP_PASS_THROUGH = 1n << 6n;
+const ECAP_SNOOP_CONTROL = 1n << 7n;
 const ECAP_QUEUED_INVALIDATION = 2n;
 const GCMD_TRANSLATION = 1n << 31n;
 const GCMD_ROOT_POINTER = 1n << 30n;
@@ -168,11 +169,12 @@ export class VtdDriver implements HostDriver {
   }
 
   createTables(format: PageTableFormat, frames: TableFrames, options: TableOptions): PageTables {
+    const snoop = (this.extended & ECAP_SNOOP_CONTROL) !== 0n ? VTD_SNOOP : 0;
     const highest = Math.min(leafLevels(this.capabilities), options.maxLeafLevel ?? HIGHEST_LEAF);
     return new PageTables(format, this.ports.memory, frames, {
       ...options,
       maxLeafLevel: highest,
-      flags: VTD_SUPERPAGE_2M | VTD_SUPERPAGE_1G | (options.flags ?? 0),
+      flags: snoop | VTD_SUPERPAGE_2M | VTD_SUPERPAGE_1G,
     });
   }
 

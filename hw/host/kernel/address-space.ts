@@ -43,6 +43,7 @@ export class UserSpace implements AddressSpace {
 
   copyIn(address: bigint, into: Uint8Array): void {
     let at = checked(address, into.length);
+    this.frames.work.bytesCopied += into.length;
     let offset = at & (PAGE_SIZE - 1);
     if (offset + into.length <= PAGE_SIZE) {
       if (into.length > 0) this.content.read(this.reach(at, FOR_READ), offset, into);
@@ -60,6 +61,7 @@ export class UserSpace implements AddressSpace {
 
   copyOut(address: bigint, bytes: Uint8Array): void {
     let at = checked(address, bytes.length);
+    this.frames.work.bytesCopied += bytes.length;
     let offset = at & (PAGE_SIZE - 1);
     if (offset + bytes.length <= PAGE_SIZE) {
       if (bytes.length > 0) this.content.write(this.reach(at, FOR_WRITE), offset, bytes);
@@ -79,6 +81,7 @@ export class UserSpace implements AddressSpace {
     if (bytes > BigInt(USER_END)) outside(address);
     const count = Number(bytes);
     let at = checked(address, count);
+    this.frames.work.bytesCopied += count;
     for (let left = count; left > 0; ) {
       const offset = at & (PAGE_SIZE - 1);
       const length = Math.min(PAGE_SIZE - offset, left);

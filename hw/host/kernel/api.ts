@@ -5,6 +5,7 @@
  * are exact numbers.
  */
 import type { KernelMemory } from './kernel-memory.ts';
+import type { CallWork } from './work.ts';
 
 export const PAGE_SIZE = 4096;
 
@@ -149,6 +150,8 @@ export interface KernelServices {
   readonly pins: FramePins;
   readonly frames: FrameBytes;
   readonly pages: PageAllocator;
+  /** What the call under way has done so far. */
+  readonly work: CallWork;
   /** get_file and fput. */
   get(file: OpenFile): void;
   put(file: OpenFile): void;

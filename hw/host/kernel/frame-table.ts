@@ -7,6 +7,7 @@ import { InternalError, SimError } from '../../../sim/errors.ts';
 import type { FramePins, PageAllocator } from './api.ts';
 import { fail } from './errno.ts';
 import type { PortBytes } from './frame-bytes.ts';
+import { CallWork } from './work.ts';
 
 /** Where frames come from: hw/host/frames.ts, or anything like it. */
 export interface FrameSource {
@@ -37,6 +38,7 @@ export class FrameTable implements FramePins, PageAllocator {
   total = 0;
   /** Frames that something refers to or has pinned; without the frame of zeros. */
   inUse = 0;
+  readonly work: CallWork;
   private readonly source: FrameSource;
   private readonly bytes: PortBytes;
   private readonly chunks = new Map<number, Chunk>();
@@ -47,9 +49,10 @@ export class FrameTable implements FramePins, PageAllocator {
   private readonly freeHuge: number[] = [];
   private zeroFrame = -1;
 
-  constructor(source: FrameSource, bytes: PortBytes) {
+  constructor(source: FrameSource, bytes: PortBytes, work: CallWork = new CallWork()) {
     this.source = source;
     this.bytes = bytes;
+    this.work = work;
   }
 
   /** A zeroed frame with one reference. */
@@ -117,6 +120,7 @@ export class FrameTable implements FramePins, PageAllocator {
   pin(frame: number): void {
     this.chunkOf(frame).pins[frame & (CHUNK_FRAMES - 1)]++;
     this.total++;
+    this.work.pagesPinned++;
   }
 
   unpin(frame: number): void {
@@ -124,6 +128,7 @@ export class FrameTable implements FramePins, PageAllocator {
     const at = frame & (CHUNK_FRAMES - 1);
     if (chunk.pins[at] <= 0) throw new InternalError('frames', `frame ${frame} is not pinned`);
     this.total--;
+    this.work.pagesUnpinned++;
     if (--chunk.pins[at] === 0 && chunk.refs[at] === 0) this.free(frame, chunk, at);
   }
 

@@ -6,6 +6,7 @@
  */
 import { InternalError } from '../../../sim/errors.ts';
 import { Errno, type ErrnoName } from './errno.ts';
+import { CallWork } from './work.ts';
 
 export class KernelMemory {
   /** Bytes charged now, and how many allocations they are. */
@@ -17,6 +18,8 @@ export class KernelMemory {
   points = 0;
   /** What the injected failure hit; empty when it has not been reached. */
   failedAt = '';
+  /** Counts objects made and freed; what else a call does is counted here too. */
+  readonly work: CallWork = new CallWork();
   private failing = 0;
 
   /** Lets the n-th fallible step from now on fail, once; 0: none. */
@@ -31,6 +34,7 @@ export class KernelMemory {
     this.point('ENOMEM', what);
     this.bytes += bytes;
     this.allocations++;
+    this.work.objects++;
     if (this.bytes > this.peakBytes) this.peakBytes = this.bytes;
   }
 
@@ -38,6 +42,7 @@ export class KernelMemory {
   give(bytes: number): void {
     this.bytes -= bytes;
     this.allocations--;
+    this.work.objects++;
     if (this.bytes < 0 || this.allocations < 0) {
       throw new InternalError('kernel-memory', 'more kernel memory was freed than allocated');
     }

@@ -13,6 +13,7 @@ import { KernelMemory } from './kernel-memory.ts';
 import { MemoryFile, type MemoryFileKind } from './memory-file.ts';
 import { type ProcessSpec, UserProcess } from './process.ts';
 import { forkSpace } from './space-maps.ts';
+import type { CallWork } from './work.ts';
 
 export interface KernelSpec {
   readonly memory: MemoryPort;
@@ -25,6 +26,7 @@ export type NodeOpener = (process: Process) => OpenFile;
 
 export class Kernel implements KernelServices {
   readonly memory: KernelMemory = new KernelMemory();
+  readonly work: CallWork = this.memory.work;
   readonly frames: PortBytes;
   readonly pins: FrameTable;
   readonly pages: FrameTable;
@@ -36,7 +38,7 @@ export class Kernel implements KernelServices {
 
   constructor(spec: KernelSpec) {
     this.frames = frameBytesOf(spec.memory);
-    this.pins = new FrameTable(spec.frames, this.frames);
+    this.pins = new FrameTable(spec.frames, this.frames, this.work);
     this.pages = this.pins;
     this.registerNode('/dev/null', () => new NullFile());
   }

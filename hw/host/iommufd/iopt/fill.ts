@@ -1,7 +1,7 @@
 /**
- * Areas in domains (iopt_area_fill_domains and its kin, batch_to_domain): pages are held, mapped in
- * the largest runs of frames that follow each other, and charged, in this order; an error on the way
- * leaves every domain as it was.
+ * Areas in domains (iopt_area_fill_domains and its kin, batch_to_domain): pages are held, mapped
+ * in the largest runs of frames that follow each other, and charged, in this order; an error on the
+ * way leaves every domain as it was.
  */
 import { InternalError } from '../../../../sim/errors.ts';
 import { fail } from '../../kernel/errno.ts';
@@ -9,8 +9,8 @@ import type { KernelMemory } from '../../kernel/kernel-memory.ts';
 import { type PagingDomain, PROT_CACHE, PROT_MMIO, PROT_READ, PROT_WRITE } from '../driver.ts';
 import type { Area } from './area.ts';
 import { type DmaBufMapping, DmaBufPages } from './pages.ts';
+import { PAGE } from './units.ts';
 
-const PAGE = 4096n;
 const TRACK_BYTES = 32;
 
 /** Maps a new area into all domains of its IOAS. */
@@ -82,6 +82,9 @@ export function unfillDomain(area: Area, domain: PagingDomain, isLast: boolean):
 
 /** One unmap for the whole area, flushed. */
 function unmapArea(area: Area, domain: PagingDomain): void {
+  const { work } = area.pages.services;
+  work.unmapCalls++;
+  work.pagesUnmapped += area.lastIndex - area.index + 1;
   unmapExactly(domain, area.iova, area.length);
   domain.sync();
 }
@@ -100,7 +103,10 @@ function mapArea(area: Area, domain: PagingDomain, prot: number, largePages: boo
     fail('EINVAL', 'a mapping that is neither readable nor writable cannot enter a domain');
   }
   const { pages, index, lastIndex } = area;
+  const { work } = pages.services;
+  work.pagesMapped += lastIndex - index + 1;
   if (index === lastIndex) {
+    work.mapCalls++;
     const physical = BigInt(pages.frame(index)) * PAGE + BigInt(area.pageOffset);
     mapRun(domain, area.iova, physical, area.length, prot, largePages);
     return;
@@ -115,6 +121,7 @@ function mapArea(area: Area, domain: PagingDomain, prot: number, largePages: boo
       const left = area.last - iova + 1n;
       const bytes = BigInt(run) * PAGE - offset;
       const part = bytes < left ? bytes : left;
+      work.mapCalls += largePages ? 1 : run;
       mapRun(domain, iova, BigInt(frame) * PAGE + offset, part, prot, largePages);
       iova += part;
       at += run;

@@ -97,6 +97,7 @@ function invalidate(call: IoctlCall): void {
     if (!(error instanceof Errno)) throw error;
     refusal = error;
   }
+  call.context.services.work.entries += array.handled;
   call.setU32(at.entry_num, array.handled);
   call.respond();
   if (refusal !== null) throw refusal;
