@@ -1,6 +1,6 @@
 /**
- * The guest-PASID interface of 2020 (`legacy_uapi: 2020`), never used by a driver in the kernel's
- * tree, to be compared with /dev/iommu: a machine allocates PASIDs in its set, binds its first-stage
+ * The guest-PASID interface of 2020 (`legacy_uapi: 2020`), which nothing in the kernel's tree ever
+ * used, to be compared with /dev/iommu: a machine allocates PASIDs in its set, binds first-stage
  * tables to them, invalidates, and answers page requests. VFIO was to hand these calls on, having
  * tested that the PASID is the machine's.
  */

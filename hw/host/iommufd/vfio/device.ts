@@ -138,7 +138,7 @@ export class EmulatedBackend implements VfioBackend {
 }
 
 export interface VfioDeviceOptions {
-  /** Refuses a caller without the right token (match_token_uuid); none: the device has no tokens. */
+  /** Refuses a caller without the right token (match_token_uuid); none: there are no tokens. */
   readonly matchToken?: (uuid: Uint8Array | null) => void;
   /** The device has no IOMMU behind it and is used with raw physical addresses. */
   readonly noIommu?: boolean;
