@@ -1,14 +1,15 @@
 /**
- * Pages that in-kernel users hold (iopt_area_add_access, iommufd_access_pin_pages): a range of pages
- * is recorded once however often the same range is pinned, and keeps its pages pinned though every
- * domain may leave.
+ * Pages that in-kernel users hold (iopt_area_add_access, iommufd_access_pin_pages): a range of
+ * pages is recorded once however often the same range is pinned, and keeps its pages pinned though
+ * every domain may leave.
  */
 import { InternalError } from '../../../../sim/errors.ts';
 import { fail } from '../../kernel/errno.ts';
 import { PROT_READ, PROT_WRITE } from '../driver.ts';
-import { type Area, nameOf, PAGE_MASK, U64_MAX } from './area.ts';
-import type { IoPageTable } from './io-pagetable.ts';
+import { type Area, nameOf } from './area.ts';
+import type { AreaTable } from './area-table.ts';
 import type { Pages, PinRecord } from './pages.ts';
+import { PAGE_MASK, U64_MAX } from './units.ts';
 
 const RECORD_BYTES = 64;
 const ENTRY_BYTES = 8;
@@ -31,7 +32,7 @@ export function checkAccess(area: Area, write: boolean): void {
 
 /** Pins [iova, last] for an in-kernel user; the frames, in order. All of it or nothing. */
 export function pinRange(
-  table: IoPageTable,
+  table: AreaTable,
   iova: bigint,
   last: bigint,
   write: boolean,
@@ -40,7 +41,7 @@ export function pinRange(
   const frames: number[] = [];
   let from = iova;
   try {
-    for (let area = table.areas.find(iova, iova); ; area = area.next) {
+    for (let area = table.areas.find(iova, iova); ; area = table.areas.next(area)) {
       if (area === null || area.iova > from) {
         fail('ENOENT', `nothing is mapped at IOVA 0x${from.toString(16)}`);
       }
@@ -60,7 +61,7 @@ export function pinRange(
 }
 
 /** Undoes a pin of exactly this range. */
-export function unpinRange(table: IoPageTable, iova: bigint, last: bigint, lock: boolean): void {
+export function unpinRange(table: AreaTable, iova: bigint, last: bigint, lock: boolean): void {
   let from = iova;
   let area = table.areas.find(iova, iova);
   while (area !== null && area.iova <= from) {
@@ -68,7 +69,7 @@ export function unpinRange(table: IoPageTable, iova: bigint, last: bigint, lock:
     unpinArea(area, area.pageAt(from), area.pageAt(end), lock);
     if (end === last) return;
     from = end + 1n;
-    area = area.next;
+    area = table.areas.next(area);
   }
   throw new InternalError('iopt', `nothing is pinned at IOVA 0x${from.toString(16)}`);
 }

@@ -6,14 +6,14 @@
 import type { KernelServices, Process } from '../../kernel/api.ts';
 import { fail } from '../../kernel/errno.ts';
 import { checkAccess } from './access-pins.ts';
-import type { IoPageTable } from './io-pagetable.ts';
+import type { AreaTable } from './area-table.ts';
 import type { Pages } from './pages.ts';
 
 const PAGE = 4096;
 
 /** Transfers bytes between `data` and [iova, last] in a call of a process; null: of none. */
 export function transfer(
-  table: IoPageTable,
+  table: AreaTable,
   caller: Process | null,
   iova: bigint,
   last: bigint,
@@ -21,7 +21,7 @@ export function transfer(
   write: boolean,
 ): void {
   let from = iova;
-  for (let area = table.areas.find(iova, iova); ; area = area.next) {
+  for (let area = table.areas.find(iova, iova); ; area = table.areas.next(area)) {
     if (area === null || area.iova > from) {
       fail('ENOENT', `nothing is mapped at IOVA 0x${from.toString(16)}`);
     }

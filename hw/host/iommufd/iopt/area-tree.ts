@@ -1,121 +1,122 @@
 /**
- * The areas of an IOAS in the order of their IOVA: a B+ tree whose nodes keep their keys in typed
- * arrays (one cache line or two each search step), and, for automatic placement, the size of the
- * largest free gap below each node, so that the lowest gap of some size is found without a walk over
- * all areas. Keys and gaps are doubles; where two keys are equal as doubles (above 2^53) the exact
- * addresses decide, and gaps are taken as a little larger than they may be.
+ * The areas of an IOAS in the order of their IOVA: a B+ tree which, for automatic placement, keeps
+ * the size of the largest free gap below each node, so that the lowest gap of some size is found
+ * without a walk over all areas. Keys, ends and gaps are doubles; where two are equal as doubles
+ * (above 2^53) the exact addresses decide, and gaps are taken as a little larger than they may be.
  */
-import { type Area, U64_MAX } from './area.ts';
+import type { Area } from './area.ts';
+import { FANOUT, InnerNodes, Leaves, NONE } from './tree-nodes.ts';
+import { U64_MAX } from './units.ts';
 
-const FANOUT = 64;
 /** Above it doubles are rounded, by less than 2048 each below 2^64. */
 const EXACT = Number.MAX_SAFE_INTEGER;
 const SLACK = 4096;
 const END_KEY = Number(U64_MAX);
 
-class Leaf {
-  count = 0;
-  readonly keys: Float64Array = new Float64Array(FANOUT);
-  /** Free bytes between an area and the one after it. */
-  readonly gaps: Float64Array = new Float64Array(FANOUT);
-  readonly areas: Area[] = [];
-  largest = 0;
-  parent: Inner | null = null;
-  previous: Leaf | null = null;
-  next: Leaf | null = null;
-}
-
-class Inner {
-  count = 0;
-  /** Least key of each child, or below it. */
-  readonly keys: Float64Array = new Float64Array(FANOUT);
-  readonly exact: bigint[] = [];
-  /** Largest gap below each child. */
-  readonly gaps: Float64Array = new Float64Array(FANOUT);
-  readonly children: (Inner | Leaf)[] = [];
-  largest = 0;
-  parent: Inner | null = null;
-}
-
 export class AreaTree {
   size = 0;
-  first: Area | null = null;
-  private root: Inner | Leaf = new Leaf();
-  private version = 0;
-  /** Where the last search ended: the last area that starts at its address or before it. */
-  private leaf: Leaf = this.root as Leaf;
-  private slot = -1;
-  private soughtAt = -1;
-  private sought = 0n;
-  /** The gap found last, and what was asked for. */
+  /** The gap found last. */
   gapStart = 0n;
   gapLast = 0n;
+  private readonly leaves: Leaves = new Leaves();
+  private readonly inner: InnerNodes = new InnerNodes();
+  private root: number = this.leaves.make();
+  /** Levels of inner nodes above the leaves. */
+  private height = 0;
+  private head: number = this.root;
+  private version = 0;
+  /** Where the last search ended: the last area of the leaf that starts by the address. */
+  private leaf: number = this.root;
+  private slot: number = NONE;
+  private soughtAt = -1;
+  private sought = 0n;
   private gapBytes = 0;
-  private gapLeaf: Leaf = this.leaf;
-  private gapSlot = -1;
+  private gapLeaf: number = this.root;
+  private gapSlot: number = NONE;
+
+  get first(): Area | null {
+    return this.size === 0 ? null : this.leaves.areas[this.head * FANOUT];
+  }
 
   /** Lowest area that has an address in [start, last]. */
   find(start: bigint, last: bigint): Area | null {
-    const before = this.floor(start);
-    if (before !== null && before.last >= start) return before;
-    const after = before === null ? this.first : before.next;
-    return after !== null && after.iova <= last ? after : null;
+    this.seek(start);
+    const { leaves } = this;
+    const before = this.entryBefore();
+    if (before !== NONE) {
+      const key = Number(start);
+      const end = leaves.ends[before];
+      if (end > key || (end === key && key <= EXACT)) return leaves.areas[before];
+      if (end === key && key > EXACT) {
+        const area = leaves.areas[before] as Area;
+        if (area.last >= start) return area;
+      }
+    }
+    const after = this.entryAfter(this.leaf, this.slot);
+    if (after === NONE) return null;
+    const key = leaves.keys[after];
+    const end = Number(last);
+    if (key > end) return null;
+    const area = leaves.areas[after] as Area;
+    return key < end || area.iova <= last ? area : null;
+  }
+
+  /** The area after one that is in the tree. */
+  next(area: Area): Area | null {
+    const { leaves } = this;
+    const { leaf, slot } = this;
+    const isHere = slot >= 0 && leaves.areas[leaf * FANOUT + slot] === area;
+    if (this.soughtAt !== this.version || !isHere) this.seek(area.iova);
+    const entry = this.entryAfter(this.leaf, this.slot);
+    if (entry === NONE) return null;
+    const after = leaves.areas[entry] as Area;
+    this.leaf = Math.floor(entry / FANOUT);
+    this.slot = entry % FANOUT;
+    this.sought = after.iova;
+    return after;
   }
 
   insert(area: Area): void {
-    const before = this.floor(area.iova);
-    const after = before === null ? this.first : before.next;
-    area.previous = before;
-    area.next = after;
-    if (before === null) this.first = area;
-    else before.next = area;
-    if (after !== null) after.previous = area;
-    let leaf = this.leaf;
+    this.seek(area.iova);
+    const { leaves } = this;
+    let { leaf } = this;
     let slot = this.slot + 1;
-    if (leaf.count === FANOUT) {
+    if (leaves.count[leaf] === FANOUT) {
       const right = this.split(leaf, slot);
-      if (slot > leaf.count || (slot === leaf.count && right.count === 0)) {
-        slot -= leaf.count;
+      const kept = leaves.count[leaf];
+      if (slot > kept || leaves.count[right] === 0) {
+        slot -= kept;
         leaf = right;
       }
     }
     this.size++;
     this.version++;
-    this.place(leaf, slot, area);
+    const parted = slot > 0 ? leaves.gaps[leaf * FANOUT + slot - 1] : 0;
+    leaves.insert(leaf, slot, area);
+    this.setGap(leaf, slot);
+    if (slot > 0) this.setGap(leaf, slot - 1);
+    else this.setGapBefore(leaf);
+    const gap = leaves.gaps[leaf * FANOUT + slot];
+    if (gap > leaves.largest[leaf] || parted === leaves.largest[leaf]) this.remeasure(leaf);
   }
 
   remove(area: Area): void {
-    let leaf = this.leaf;
-    let slot = this.slot;
-    if (this.soughtAt !== this.version || slot < 0 || leaf.areas[slot] !== area) {
-      this.floor(area.iova);
-      leaf = this.leaf;
-      slot = this.slot;
-    }
-    const { previous, next } = area;
-    if (previous === null) this.first = next;
-    else previous.next = next;
-    if (next !== null) next.previous = previous;
-    area.previous = null;
-    area.next = null;
+    this.seek(area.iova);
+    const { leaves } = this;
+    const { leaf, slot } = this;
     this.size--;
     this.version++;
-    const lost = leaf.gaps[slot];
-    takeOut(leaf, slot);
+    const lost = leaves.gaps[leaf * FANOUT + slot];
+    leaves.remove(leaf, slot);
     if (slot > 0) {
-      const merged = gapAfter(previous as Area);
-      leaf.gaps[slot - 1] = merged;
-      if (merged > leaf.largest) grown(leaf, merged);
-      else if (lost === leaf.largest) refresh(leaf);
+      this.setGap(leaf, slot - 1);
+      const merged = leaves.gaps[leaf * FANOUT + slot - 1];
+      if (merged > leaves.largest[leaf] || lost === leaves.largest[leaf]) this.remeasure(leaf);
       return;
     }
-    if (leaf.previous !== null) {
-      const neighbour = leaf.previous;
-      neighbour.gaps[neighbour.count - 1] = gapAfter(previous as Area);
-      refresh(neighbour);
-    }
-    if (leaf.count === 0) this.unlink(leaf);
-    else if (lost === leaf.largest) refresh(leaf);
+    if (leaves.count[leaf] === 0) this.unlink(leaf);
+    else if (lost === leaves.largest[leaf]) this.remeasure(leaf);
+    this.setGapBefore(leaf);
   }
 
   /**
@@ -125,19 +126,17 @@ export class AreaTree {
   firstGap(from: bigint, length: bigint): boolean {
     const bytes = Number(length);
     this.gapBytes = bytes > EXACT ? bytes - SLACK : bytes;
-    const before = this.floor(from);
-    if (before === null) {
-      const head = this.first === null ? END_KEY : Number(this.first.iova);
-      this.gapLeaf = this.leaf;
-      this.gapSlot = -1;
-      if (head + (head > EXACT ? SLACK : 0) < this.gapBytes) return this.nextGap();
-      this.gapStart = 0n;
-      this.gapLast = this.first === null ? U64_MAX : this.first.iova - 1n;
-      return true;
-    }
-    const inLeaf = this.slot >= 0;
-    const leaf = inLeaf ? this.leaf : (this.leaf.previous as Leaf);
-    return this.gapFrom(leaf, inLeaf ? this.slot : leaf.count - 1);
+    this.seek(from);
+    const before = this.entryBefore();
+    if (before !== NONE) return this.gapFrom(Math.floor(before / FANOUT), before % FANOUT);
+    const { first } = this;
+    this.gapLeaf = this.head;
+    this.gapSlot = NONE;
+    const bound = first === null ? END_KEY : Number(first.iova);
+    if (bound + (bound > EXACT ? SLACK : 0) < this.gapBytes) return this.nextGap();
+    this.gapStart = 0n;
+    this.gapLast = first === null ? U64_MAX : first.iova - 1n;
+    return true;
   }
 
   /** The next one above the last found. */
@@ -145,248 +144,243 @@ export class AreaTree {
     return this.gapFrom(this.gapLeaf, this.gapSlot + 1);
   }
 
-  /** Last area that starts at the address or before it; leaves the cursor there. */
-  private floor(address: bigint): Area | null {
-    if (this.soughtAt === this.version && this.sought === address) return this.atCursor();
+  /** Puts the cursor at an address. */
+  private seek(address: bigint): void {
+    if (this.soughtAt === this.version && this.sought === address) return;
     const key = Number(address);
+    const exact = key <= EXACT;
+    const { inner, leaves } = this;
     let node = this.root;
-    while (node instanceof Inner) {
-      let low = 1;
-      let high = node.count;
+    for (let level = this.height; level > 0; level--) {
+      const base = node * FANOUT;
+      let low = base + 1;
+      let high = base + inner.count[node];
       while (low < high) {
         const middle = (low + high) >>> 1;
-        const at = node.keys[middle];
-        if (at < key || (at === key && node.exact[middle] <= address)) low = middle + 1;
+        const at = inner.keys[middle];
+        if (at < key || (at === key && (exact || inner.exact[middle] <= address))) low = middle + 1;
         else high = middle;
       }
-      node = node.children[low - 1];
+      node = inner.children[low - 1];
     }
-    let low = 0;
-    let high = node.count;
+    const base = node * FANOUT;
+    let low = base;
+    let high = base + leaves.count[node];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const at = node.keys[middle];
-      if (at < key || (at === key && node.areas[middle].iova <= address)) low = middle + 1;
-      else high = middle;
+      const at = leaves.keys[middle];
+      if (at < key || (at === key && (exact || startsBy(leaves.areas[middle], address)))) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
     }
     this.leaf = node;
-    this.slot = low - 1;
+    this.slot = low - 1 - base;
     this.soughtAt = this.version;
     this.sought = address;
-    return this.atCursor();
   }
 
-  private atCursor(): Area | null {
-    if (this.slot >= 0) return this.leaf.areas[this.slot];
-    const before = this.leaf.previous;
-    return before === null ? null : before.areas[before.count - 1];
+  /** Entry of the last area that starts at the cursor or before it. */
+  private entryBefore(): number {
+    if (this.slot >= 0) return this.leaf * FANOUT + this.slot;
+    const before = this.leaves.previous[this.leaf];
+    return before === NONE ? NONE : before * FANOUT + this.leaves.count[before] - 1;
   }
 
-  private place(leaf: Leaf, slot: number, area: Area): void {
-    const gap = gapAfter(area);
-    putIn(leaf, slot, area, gap);
-    if (slot > 0) {
-      const parted = leaf.gaps[slot - 1];
-      leaf.gaps[slot - 1] = gapAfter(leaf.areas[slot - 1]);
-      if (parted === leaf.largest) refresh(leaf);
-      else if (gap > leaf.largest) grown(leaf, gap);
-      return;
+  private entryAfter(leaf: number, slot: number): number {
+    const { leaves } = this;
+    if (slot + 1 < leaves.count[leaf]) return leaf * FANOUT + slot + 1;
+    const next = leaves.next[leaf];
+    return next === NONE ? NONE : next * FANOUT;
+  }
+
+  /** Free bytes after an area, never too few. */
+  private setGap(leaf: number, slot: number): void {
+    const { leaves } = this;
+    const after = this.entryAfter(leaf, slot);
+    const bound = after === NONE ? END_KEY + 1 : leaves.keys[after];
+    const entry = leaf * FANOUT + slot;
+    leaves.gaps[entry] = bound - leaves.ends[entry] - 1 + (bound > EXACT ? SLACK : 0);
+  }
+
+  /** The first area of a leaf has changed: so has the last gap of the leaf before. */
+  private setGapBefore(leaf: number): void {
+    const before = this.leaves.previous[leaf];
+    if (before === NONE) return;
+    this.setGap(before, this.leaves.count[before] - 1);
+    this.remeasure(before);
+  }
+
+  /** Gaps of a leaf have changed: so may the largest of it and of the nodes above. */
+  private remeasure(leaf: number): void {
+    const { leaves, inner } = this;
+    let before = leaves.largest[leaf];
+    let now = leaves.measure(leaf);
+    leaves.largest[leaf] = now;
+    let child = leaf;
+    let node = leaves.parent[leaf];
+    while (node !== NONE && now !== before) {
+      inner.gaps[node * FANOUT + inner.slotOf(node, child)] = now;
+      const largest = inner.largest[node];
+      if (now < largest) {
+        if (before !== largest) return;
+        now = inner.measure(node);
+      }
+      before = largest;
+      inner.largest[node] = now;
+      child = node;
+      node = inner.parent[node];
     }
-    const neighbour = leaf.previous;
-    if (neighbour !== null) {
-      neighbour.gaps[neighbour.count - 1] = gapAfter(area.previous as Area);
-      refresh(neighbour);
-    }
-    if (gap > leaf.largest) grown(leaf, gap);
   }
 
   /** A full leaf gives its upper half away; nothing where an area is added at the very end. */
-  private split(leaf: Leaf, slot: number): Leaf {
-    const right = new Leaf();
-    const keep = slot === FANOUT && leaf.next === null ? FANOUT : FANOUT >> 1;
-    right.count = FANOUT - keep;
-    if (right.count > 0) {
-      right.keys.set(leaf.keys.subarray(keep));
-      right.gaps.set(leaf.gaps.subarray(keep));
-      right.areas.push(...leaf.areas.splice(keep));
-      leaf.count = keep;
-      refresh(leaf);
-      right.largest = largestOf(right.gaps, right.count);
-    }
-    right.next = leaf.next;
-    if (leaf.next !== null) leaf.next.previous = right;
-    leaf.next = right;
-    right.previous = leaf;
-    const least = right.count > 0 ? right.areas[0].iova : leaf.areas[keep - 1].iova + 1n;
-    this.adopt(leaf, right, least);
+  private split(leaf: number, slot: number): number {
+    const { leaves } = this;
+    const right = leaves.make();
+    const atEnd = slot === FANOUT && leaves.next[leaf] === NONE;
+    if (!atEnd) leaves.move(leaf, FANOUT >> 1, right);
+    leaves.largest[right] = leaves.measure(right);
+    const after = leaves.next[leaf];
+    leaves.next[right] = after;
+    if (after !== NONE) leaves.previous[after] = right;
+    leaves.next[leaf] = right;
+    leaves.previous[right] = leaf;
+    const edge = leaves.areas[atEnd ? leaf * FANOUT + FANOUT - 1 : right * FANOUT] as Area;
+    this.adopt(leaf, right, atEnd ? edge.iova + 1n : edge.iova);
+    this.remeasure(leaf);
     return right;
   }
 
-  /** Makes a new node the right neighbour of one that has a place in the tree. */
-  private adopt(left: Inner | Leaf, right: Inner | Leaf, least: bigint): void {
-    let parent = left.parent;
-    if (parent === null) {
-      parent = new Inner();
-      parent.count = 1;
-      parent.children.push(left);
-      parent.exact.push(0n);
-      parent.gaps[0] = left.largest;
-      parent.largest = left.largest;
-      left.parent = parent;
-      this.root = parent;
-    } else if (parent.count === FANOUT) {
-      this.splitInner(parent);
-      parent = left.parent as Inner;
+  /** Gives a new leaf its place behind another. */
+  private adopt(left: number, right: number, least: bigint): void {
+    const { leaves, inner } = this;
+    let parent = leaves.parent[left];
+    if (parent === NONE) {
+      parent = this.newRoot(left, leaves.largest[left]);
+      leaves.parent[left] = parent;
+    } else if (inner.count[parent] === FANOUT) {
+      this.splitInner(parent, 1);
+      parent = leaves.parent[left];
     }
-    const at = parent.children.indexOf(left) + 1;
-    parent.keys.copyWithin(at + 1, at, parent.count);
-    parent.gaps.copyWithin(at + 1, at, parent.count);
-    parent.children.splice(at, 0, right);
-    parent.exact.splice(at, 0, least);
-    parent.keys[at] = Number(least);
-    parent.gaps[at] = right.largest;
-    parent.count++;
-    right.parent = parent;
-    if (right.largest > parent.largest) grown(parent, right.largest);
+    inner.insert(parent, inner.slotOf(parent, left) + 1, right, least, leaves.largest[right]);
+    leaves.parent[right] = parent;
   }
 
-  private splitInner(node: Inner): void {
-    const right = new Inner();
+  private newRoot(child: number, largest: number): number {
+    const { inner } = this;
+    const node = inner.make();
+    inner.insert(node, 0, child, 0n, largest);
+    inner.largest[node] = largest;
+    this.root = node;
+    this.height++;
+    return node;
+  }
+
+  /** Halves a full inner node, `level` above the leaves. */
+  private splitInner(node: number, level: number): void {
+    const { inner } = this;
+    const right = inner.make();
     const keep = FANOUT >> 1;
-    right.count = FANOUT - keep;
-    right.keys.set(node.keys.subarray(keep));
-    right.gaps.set(node.gaps.subarray(keep));
-    right.children.push(...node.children.splice(keep));
-    right.exact.push(...node.exact.splice(keep));
-    for (const child of right.children) child.parent = right;
-    node.count = keep;
-    right.largest = largestOf(right.gaps, right.count);
-    refresh(node);
-    this.adopt(node, right, right.exact[0]);
+    const parents = level === 1 ? this.leaves.parent : inner.parent;
+    for (let at = keep; at < FANOUT; at++) {
+      const entry = node * FANOUT + at;
+      const child = inner.children[entry];
+      inner.insert(right, at - keep, child, inner.exact[entry], inner.gaps[entry]);
+      parents[child] = right;
+    }
+    inner.count[node] = keep;
+    inner.largest[node] = inner.measure(node);
+    inner.largest[right] = inner.measure(right);
+    let parent = inner.parent[node];
+    if (parent === NONE) {
+      parent = this.newRoot(node, inner.largest[node]);
+      inner.largest[parent] = Math.max(inner.largest[node], inner.largest[right]);
+      inner.parent[node] = parent;
+    } else if (inner.count[parent] === FANOUT) {
+      this.splitInner(parent, level + 1);
+      parent = inner.parent[node];
+    }
+    const slot = inner.slotOf(parent, node);
+    // What is the largest below the parent is so still: it only has two children for one.
+    inner.gaps[parent * FANOUT + slot] = inner.largest[node];
+    inner.insert(parent, slot + 1, right, inner.exact[right * FANOUT], inner.largest[right]);
+    inner.parent[right] = parent;
   }
 
   /** Takes an empty leaf out, with the nodes that become empty by it. */
-  private unlink(leaf: Leaf): void {
-    if (leaf.parent === null) {
-      leaf.largest = 0;
-      return;
+  private unlink(leaf: number): void {
+    const { leaves, inner } = this;
+    this.remeasure(leaf);
+    if (this.height === 0) return;
+    const before = leaves.previous[leaf];
+    const after = leaves.next[leaf];
+    if (before !== NONE) leaves.next[before] = after;
+    else this.head = after;
+    if (after !== NONE) leaves.previous[after] = before;
+    let gone = leaf;
+    let node = leaves.parent[leaf];
+    leaves.drop(leaf);
+    while (inner.count[node] === 1) {
+      gone = node;
+      node = inner.parent[node];
+      inner.drop(gone);
     }
-    if (leaf.previous !== null) leaf.previous.next = leaf.next;
-    if (leaf.next !== null) leaf.next.previous = leaf.previous;
-    let gone: Inner | Leaf = leaf;
-    let parent: Inner = leaf.parent;
-    while (parent.count === 1 && parent.parent !== null) {
-      gone = parent;
-      parent = parent.parent;
-    }
-    const at = parent.children.indexOf(gone);
-    parent.keys.copyWithin(at, at + 1, parent.count);
-    parent.gaps.copyWithin(at, at + 1, parent.count);
-    parent.children.splice(at, 1);
-    parent.exact.splice(at, 1);
-    parent.count--;
-    refresh(parent);
-    while (this.root instanceof Inner && this.root.count === 1) {
-      this.root = this.root.children[0];
-      this.root.parent = null;
+    inner.remove(node, inner.slotOf(node, gone));
+    while (this.height > 0 && inner.count[this.root] === 1) {
+      const child = inner.children[this.root * FANOUT];
+      inner.drop(this.root);
+      this.root = child;
+      this.height--;
+      if (this.height > 0) inner.parent[child] = NONE;
+      else leaves.parent[child] = NONE;
     }
   }
 
-  private gapFrom(from: Leaf, slot: number): boolean {
-    const bytes = this.gapBytes;
-    for (let at = slot; at < from.count; at++) {
-      if (from.gaps[at] >= bytes) return this.foundGap(from, at);
+  private gapFrom(leaf: number, slot: number): boolean {
+    const { leaves, inner, gapBytes } = this;
+    const end = leaves.count[leaf];
+    for (let at = slot; at < end; at++) {
+      if (leaves.gaps[leaf * FANOUT + at] >= gapBytes) return this.foundGap(leaf, at);
     }
-    let node: Inner | Leaf = from;
-    for (let parent = node.parent; parent !== null; parent = node.parent) {
-      for (let at = parent.children.indexOf(node) + 1; at < parent.count; at++) {
-        if (parent.gaps[at] >= bytes) return this.lowestGap(parent.children[at]);
+    let child = leaf;
+    let node = leaves.parent[leaf];
+    for (let level = 1; node !== NONE; level++) {
+      for (let at = inner.slotOf(node, child) + 1; at < inner.count[node]; at++) {
+        const entry = node * FANOUT + at;
+        if (inner.gaps[entry] >= gapBytes) return this.lowestGap(inner.children[entry], level - 1);
       }
-      node = parent;
+      child = node;
+      node = inner.parent[node];
     }
     return false;
   }
 
-  private lowestGap(from: Inner | Leaf): boolean {
+  /** The lowest gap below a node, `level` above the leaves, that has one. */
+  private lowestGap(from: number, level: number): boolean {
+    const { leaves, inner, gapBytes } = this;
     let node = from;
-    for (;;) {
-      let at = 0;
-      while (node.gaps[at] < this.gapBytes) at++;
-      if (node instanceof Leaf) return this.foundGap(node, at);
-      node = node.children[at];
+    for (let left = level; left > 0; left--) {
+      let entry = node * FANOUT;
+      while (inner.gaps[entry] < gapBytes) entry++;
+      node = inner.children[entry];
     }
+    let slot = 0;
+    while (leaves.gaps[node * FANOUT + slot] < gapBytes) slot++;
+    return this.foundGap(node, slot);
   }
 
-  private foundGap(leaf: Leaf, slot: number): boolean {
-    const { last, next } = leaf.areas[slot];
+  private foundGap(leaf: number, slot: number): boolean {
+    const { areas } = this.leaves;
     this.gapLeaf = leaf;
     this.gapSlot = slot;
-    this.gapStart = last + 1n;
-    this.gapLast = next === null ? U64_MAX : next.iova - 1n;
+    this.gapStart = (areas[leaf * FANOUT + slot] as Area).last + 1n;
+    const after = this.entryAfter(leaf, slot);
+    this.gapLast = after === NONE ? U64_MAX : (areas[after] as Area).iova - 1n;
     return true;
   }
 }
 
-function putIn(leaf: Leaf, slot: number, area: Area, gap: number): void {
-  const { keys, gaps, areas } = leaf;
-  for (let at = leaf.count; at > slot; at--) {
-    keys[at] = keys[at - 1];
-    gaps[at] = gaps[at - 1];
-    areas[at] = areas[at - 1];
-  }
-  keys[slot] = Number(area.iova);
-  gaps[slot] = gap;
-  areas[slot] = area;
-  leaf.count++;
-}
-
-function takeOut(leaf: Leaf, slot: number): void {
-  const { keys, gaps, areas } = leaf;
-  leaf.count--;
-  for (let at = slot; at < leaf.count; at++) {
-    keys[at] = keys[at + 1];
-    gaps[at] = gaps[at + 1];
-    areas[at] = areas[at + 1];
-  }
-  areas.pop();
-}
-
-/** Free bytes after an area, never too few. */
-function gapAfter(area: Area): number {
-  const end = area.next === null ? END_KEY + 1 : Number(area.next.iova);
-  return end - Number(area.last) - 1 + (end > EXACT ? SLACK : 0);
-}
-
-function largestOf(gaps: Float64Array, count: number): number {
-  let largest = 0;
-  for (let at = 0; at < count; at++) if (gaps[at] > largest) largest = gaps[at];
-  return largest;
-}
-
-/** A node has a larger gap than before: so may the nodes above it. */
-function grown(start: Inner | Leaf, gap: number): void {
-  start.largest = gap;
-  let node = start;
-  for (let parent = node.parent; parent !== null; parent = node.parent) {
-    parent.gaps[parent.children.indexOf(node)] = gap;
-    if (parent.largest >= gap) return;
-    parent.largest = gap;
-    node = parent;
-  }
-}
-
-/** A node's largest gap may have become smaller. */
-function refresh(start: Inner | Leaf): void {
-  let node = start;
-  for (;;) {
-    const largest = largestOf(node.gaps, node.count);
-    if (largest === node.largest) return;
-    const before = node.largest;
-    node.largest = largest;
-    const parent = node.parent;
-    if (parent === null) return;
-    parent.gaps[parent.children.indexOf(node)] = largest;
-    if (largest < before && before < parent.largest) return;
-    node = parent;
-  }
+function startsBy(area: Area | null, address: bigint): boolean {
+  return area !== null && area.iova <= address;
 }

@@ -4,10 +4,8 @@
  * object; the slice may begin and end inside a page.
  */
 import type { Pages } from './pages.ts';
+import { PAGE_MASK, PAGE_SHIFT } from './units.ts';
 
-export const PAGE_SHIFT = 12n;
-export const PAGE_MASK = 0xfffn;
-export const U64_MAX = 0xffff_ffff_ffff_ffffn;
 /** Bytes of kernel memory that an area is. */
 export const AREA_BYTES = 216;
 
@@ -30,9 +28,6 @@ export class Area {
   locks = 0;
   /** An unmap waits for the pins to go: no new ones. */
   preventAccess = false;
-  /** Neighbours in the order of IOVA; kept by the area tree. */
-  previous: Area | null = null;
-  next: Area | null = null;
 
   constructor(iova: bigint, length: bigint, pages: Pages, startByte: bigint, prot: number) {
     this.iova = iova;

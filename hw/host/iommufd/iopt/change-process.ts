@@ -5,12 +5,12 @@
 import type { Process } from '../../kernel/api.ts';
 import { fail } from '../../kernel/errno.ts';
 import { type ChargeMode, charge, uncharge } from './accounting.ts';
-import type { IoPageTable } from './io-pagetable.ts';
+import type { AreaTable } from './area-table.ts';
 import type { Pages } from './pages.ts';
 
 const MODES: readonly ChargeMode[] = ['none', 'user', 'mm'];
 
-export function changeProcess(tables: readonly IoPageTable[], process: Process): void {
+export function changeProcess(tables: readonly AreaTable[], process: Process): void {
   const all = filePages(tables);
   const moving = all.filter((pages) => changesAccount(pages, process));
   let charged = 0;
@@ -30,10 +30,10 @@ export function changeProcess(tables: readonly IoPageTable[], process: Process):
 }
 
 /** All pages objects behind areas; EINVAL where one is bound to a process's memory. */
-function filePages(tables: readonly IoPageTable[]): Pages[] {
+function filePages(tables: readonly AreaTable[]): Pages[] {
   const found = new Set<Pages>();
   for (const { areas } of tables) {
-    for (let area = areas.first; area !== null; area = area.next) {
+    for (let area = areas.first; area !== null; area = areas.next(area)) {
       if (area.pages.kind !== 'file') {
         fail('EINVAL', `memory of kind ${area.pages.kind} cannot change to another process`);
       }

@@ -4,11 +4,11 @@
  */
 import { fail } from '../../kernel/errno.ts';
 import { AREA_BYTES, Area, nameOf } from './area.ts';
-import type { IoPageTable } from './io-pagetable.ts';
+import type { AreaTable } from './area-table.ts';
 import { DmaBufPages } from './pages.ts';
 
 /** Makes `last` the last address of the lower part. */
-export function splitArea(table: IoPageTable, area: Area, last: bigint): void {
+export function splitArea(table: AreaTable, area: Area, last: bigint): void {
   if (last === area.iova || last === area.last) return;
   if (area.preventAccess) fail('EBUSY', `${nameOf(area)} is being unmapped`);
   const { pages, prot } = area;
@@ -33,7 +33,7 @@ export function splitArea(table: IoPageTable, area: Area, last: bigint): void {
 }
 
 /** Takes the memory of both parts, and tests what is tested after that. */
-function takeParts(table: IoPageTable, area: Area): void {
+function takeParts(table: AreaTable, area: Area): void {
   const { memory } = table.services;
   let taken = 0;
   try {

@@ -5,15 +5,15 @@
 import type { AddressSpace } from '../../kernel/api.ts';
 import { Errno, fail } from '../../kernel/errno.ts';
 import type { DirtyTracking, PagingDomain } from '../driver.ts';
+import type { AreaTable } from './area-table.ts';
 import { DirtyBitmap } from './dirty-bitmap.ts';
-import type { IoPageTable } from './io-pagetable.ts';
 
 /** What was written before is forgotten when tracking begins. */
-export function setDirtyTracking(table: IoPageTable, domain: PagingDomain, enable: boolean): void {
+export function setDirtyTracking(table: AreaTable, domain: PagingDomain, enable: boolean): void {
   const dirty = dirtyOf(domain);
   if (enable) {
     try {
-      for (let area = table.areas.first; area !== null; area = area.next) {
+      for (let area = table.areas.first; area !== null; area = table.areas.next(area)) {
         dirty.readAndClear(area.iova, area.length, true, ignore);
       }
     } finally {
@@ -41,7 +41,7 @@ export interface DirtyQuery {
  * Sets the bits of pages that were written. A hole ends the walk, and neither it nor a bitmap that
  * cannot be written is told to the caller.
  */
-export function readDirty(table: IoPageTable, domain: PagingDomain, query: DirtyQuery): void {
+export function readDirty(table: AreaTable, domain: PagingDomain, query: DirtyQuery): void {
   const { iova, last, clear } = query;
   const dirty = dirtyOf(domain);
   const bitmap = new DirtyBitmap(table.services, query);
@@ -54,7 +54,7 @@ export function readDirty(table: IoPageTable, domain: PagingDomain, query: Dirty
       dirty.readAndClear(from, end - from + 1n, clear, found);
       if (end === last) break;
       from = end + 1n;
-      area = area.next;
+      area = table.areas.next(area);
     }
   } catch (error) {
     if (!(error instanceof Errno)) throw error;

@@ -8,35 +8,26 @@ import type { KernelServices, OpenFile, Process } from '../../kernel/api.ts';
 import { fail } from '../../kernel/errno.ts';
 import type { Context } from '../context.ts';
 import { type IommuDevice, type PagingDomain, PROT_WRITE } from '../driver.ts';
+import { AccessList, type TableAccess } from './access-list.ts';
 import { chargeMode } from './accounting.ts';
-import { AREA_BYTES, Area, nameOf, PAGE_MASK, U64_MAX } from './area.ts';
+import { AREA_BYTES, type Area, nameOf } from './area.ts';
+import type { AreaTable } from './area-table.ts';
 import { AreaTree } from './area-tree.ts';
 import { splitArea } from './cut.ts';
 import { readDirty, setDirtyTracking, type UserBitmap } from './dirty.ts';
 import { fillDomain, fillDomains, unfillDomain, unfillDomains } from './fill.ts';
-import { chooseIova, type IovaSpace } from './iova-choice.ts';
 import { IovaLimits, softwareMsiWindow } from './iova-limits.ts';
 import { DmaBufPages, FilePages, type Pages, UserPages } from './pages.ts';
-import { type AllowedRanges, type IovaRange, intersects } from './ranges.ts';
-import type { Slice } from './slices.ts';
+import { newArea, placeAreas } from './placement.ts';
+import type { AllowedRanges, IovaRange } from './ranges.ts';
 import { isDmaBuf } from './sources.ts';
+import { PAGE, PAGE_MASK, U64_MAX } from './units.ts';
 
-const PAGE = 4096n;
 const SLOT_BYTES = 8;
 /** Times that in-kernel users are asked to let go of an area. */
 const UNMAP_TRIES = 100;
 
-/** An in-kernel user of the memory, as the table knows it. */
-export interface TableAccess {
-  /** Alignment that it needs: a page where it pins, a byte otherwise. */
-  readonly alignment: bigint;
-  /** Belongs to the kernel's own objects: nobody to ask, its areas are locked instead. */
-  readonly internal: boolean;
-  /** It has to let go of what it pinned in a range. */
-  unmapped(iova: bigint, length: bigint): void;
-}
-
-export class IoPageTable implements IovaSpace {
+export class IoPageTable implements AreaTable {
   readonly services: KernelServices;
   readonly areas: AreaTree = new AreaTree();
   /** In order of addition. */
@@ -47,16 +38,12 @@ export class IoPageTable implements IovaSpace {
   /** Bytes that the last unmap removed, also where it was refused in the midst. */
   unmappedBytes = 0n;
   private readonly limits: IovaLimits;
-  /** By the id that it was given in this table: the lowest free. */
-  private readonly accesses: (TableAccess | null)[] = [];
+  private readonly accesses: AccessList;
 
   constructor(services: KernelServices) {
     this.services = services;
     this.limits = new IovaLimits(services.memory);
-  }
-
-  get areaCount(): number {
-    return this.areas.size;
+    this.accesses = new AccessList(services.memory);
   }
 
   get reserved(): readonly IovaRange[] {
@@ -132,10 +119,7 @@ export class IoPageTable implements IovaSpace {
     }
     const reached = this.fill(domain);
     if (reached !== null) {
-      const isLast = this.domains.length === 0;
-      for (let area = this.areas.first; area !== reached.area && area !== null; area = area.next) {
-        unfillDomain(area, domain, isLast);
-      }
+      this.unfill(domain, reached.area);
       this.services.memory.give(SLOT_BYTES);
       this.removeReserved(domain);
       throw reached.error;
@@ -146,7 +130,7 @@ export class IoPageTable implements IovaSpace {
 
   /** Where filling stopped, and why; null: all areas are mapped. */
   private fill(domain: PagingDomain): { area: Area; error: unknown } | null {
-    for (let area = this.areas.first; area !== null; area = area.next) {
+    for (let area = this.areas.first; area !== null; area = this.areas.next(area)) {
       try {
         fillDomain(area, domain, this.largePages);
       } catch (error) {
@@ -156,36 +140,38 @@ export class IoPageTable implements IovaSpace {
     return null;
   }
 
+  /** Takes the areas below one (null: all) out of a domain that is not in the list. */
+  private unfill(domain: PagingDomain, end: Area | null): void {
+    const isLast = this.domains.length === 0;
+    let area = this.areas.first;
+    while (area !== null && area !== end) {
+      unfillDomain(area, domain, isLast);
+      area = this.areas.next(area);
+    }
+  }
+
   removeDomain(domain: PagingDomain): void {
     const at = this.domains.indexOf(domain);
     if (at < 0) throw new InternalError('iopt', 'a domain is removed that is not in the IOAS');
     this.domains.splice(at, 1);
-    const isLast = this.domains.length === 0;
-    for (let area = this.areas.first; area !== null; area = area.next) {
-      unfillDomain(area, domain, isLast);
-    }
+    this.unfill(domain, null);
     this.services.memory.give(SLOT_BYTES);
     this.removeReserved(domain);
     this.recalculateAlignment();
   }
 
   addAccess(access: TableAccess): void {
-    this.services.memory.take(SLOT_BYTES, 'slot of an access');
-    const free = this.accesses.indexOf(null);
-    const at = free < 0 ? this.accesses.length : free;
-    this.accesses[at] = access;
+    this.accesses.add(access);
     try {
       this.recalculateAlignment();
     } catch (error) {
-      this.accesses[at] = null;
-      this.services.memory.give(SLOT_BYTES);
+      this.accesses.remove(access);
       throw error;
     }
   }
 
   removeAccess(access: TableAccess): void {
-    this.accesses[this.accesses.indexOf(access)] = null;
-    this.services.memory.give(SLOT_BYTES);
+    this.accesses.remove(access);
     this.recalculateAlignment();
   }
 
@@ -210,13 +196,10 @@ export class IoPageTable implements IovaSpace {
   }
 
   private recalculateAlignment(): void {
-    let alignment = this.largePages ? 1n : PAGE;
+    let alignment = this.largePages ? this.accesses.alignment : PAGE;
     for (const domain of this.domains) {
       const needed = smallestPage(domain);
       if (needed > alignment) alignment = needed;
-    }
-    for (const access of this.accesses) {
-      if (access !== null && access.alignment > alignment) alignment = access.alignment;
     }
     if (alignment > this.alignment) this.checkAlignment(alignment);
     this.alignment = alignment;
@@ -224,7 +207,7 @@ export class IoPageTable implements IovaSpace {
 
   private checkAlignment(alignment: bigint): void {
     const mask = alignment - 1n;
-    for (let area = this.areas.first; area !== null; area = area.next) {
+    for (let area = this.areas.first; area !== null; area = this.areas.next(area)) {
       const bits = area.iova | area.length | BigInt(area.pageOffset);
       if ((bits & mask) === 0n) continue;
       const where = `0x${area.iova.toString(16)}`;
@@ -301,8 +284,8 @@ export class IoPageTable implements IovaSpace {
     try {
       this.services.memory.take(AREA_BYTES, 'area');
       taken = true;
-      const at = this.place(iova, fixed, pages, startByte, length);
-      const area = this.newArea(at, length, pages, startByte, prot);
+      const at = placeAreas(this, iova, fixed, pages, startByte, length);
+      const area = newArea(this, at, length, pages, startByte, prot);
       this.areas.insert(area);
       if (this.domains.length !== 0) this.fillNew(area);
       return at;
@@ -320,85 +303,6 @@ export class IoPageTable implements IovaSpace {
       this.areas.remove(area);
       throw error;
     }
-  }
-
-  /** Maps slices of pages objects one behind the other; returns the IOVA of the first. */
-  mapSlices(
-    slices: readonly Slice[],
-    length: bigint,
-    iova: bigint,
-    fixed: boolean,
-    prot: number,
-  ): bigint {
-    const { memory } = this.services;
-    const areas: Area[] = [];
-    let taken = 0;
-    let filled = 0;
-    try {
-      for (; taken < slices.length; taken++) memory.take(AREA_BYTES, 'area');
-      const { pages, startByte } = slices[0];
-      const at = this.place(iova, fixed, pages, startByte, length);
-      let next = at;
-      for (const slice of slices) {
-        const area = this.newArea(next, slice.length, slice.pages, slice.startByte, prot);
-        this.areas.insert(area);
-        areas.push(area);
-        next += slice.length;
-      }
-      for (; filled < areas.length; filled++) {
-        fillDomains(areas[filled], this.domains, this.largePages);
-      }
-      for (const area of areas) area.pages.refs++;
-      return at;
-    } catch (error) {
-      for (let at = 0; at < filled; at++) unfillDomains(areas[at], this.domains);
-      for (const area of areas) this.areas.remove(area);
-      for (let at = 0; at < taken; at++) memory.give(AREA_BYTES);
-      throw error;
-    }
-  }
-
-  /** Chooses the IOVA of new areas, or tests the one that is given. */
-  private place(
-    iova: bigint,
-    fixed: boolean,
-    pages: Pages,
-    startByte: bigint,
-    length: bigint,
-  ): bigint {
-    const mask = this.alignment - 1n;
-    if ((length & mask) !== 0n) {
-      fail('EINVAL', `length ${length} is not a multiple of the alignment ${this.alignment}`);
-    }
-    if (!fixed) return chooseIova(this, pages.addressOf(startByte), length);
-    if ((iova & mask) !== 0n) {
-      fail('EINVAL', `IOVA 0x${iova.toString(16)} is not aligned to ${this.alignment}`);
-    }
-    const last = iova + length - 1n;
-    if (last > U64_MAX) fail('EOVERFLOW', `IOVA + length ${length} overflows`);
-    if (intersects(this.limits.reserved, iova, last)) {
-      fail('EINVAL', `0x${iova.toString(16)}-0x${last.toString(16)} has reserved addresses`);
-    }
-    const there = this.areas.find(iova, last);
-    if (there !== null) fail('EEXIST', `an area is at 0x${there.iova.toString(16)} already`);
-    return iova;
-  }
-
-  private newArea(
-    iova: bigint,
-    length: bigint,
-    pages: Pages,
-    startByte: bigint,
-    prot: number,
-  ): Area {
-    if ((prot & PROT_WRITE) !== 0 && !pages.writable) {
-      fail('EPERM', 'the memory was mapped for reading only');
-    }
-    const area = new Area(iova, length, pages, startByte, prot);
-    if (area.pageOffset !== 0 && (BigInt(area.pageOffset) & (this.alignment - 1n)) !== 0n) {
-      fail('EINVAL', `offset ${area.pageOffset} in the page is not aligned to ${this.alignment}`);
-    }
-    return area;
   }
 
   /** Removes the areas in a range; returns their bytes, also in `unmappedBytes`. */
@@ -429,9 +333,7 @@ export class IoPageTable implements IovaSpace {
       if (area.accesses !== 0) {
         from = area.iova;
         area.preventAccess = true;
-        for (const access of [...this.accesses]) {
-          if (access !== null && !access.internal) access.unmapped(area.iova, area.length);
-        }
+        this.accesses.notify(area.iova, area.length);
         tries++;
         if (tries > UNMAP_TRIES) fail('EDEADLOCK', `${nameOf(area)}: its users do not let go`);
         continue;

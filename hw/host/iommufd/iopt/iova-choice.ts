@@ -4,22 +4,13 @@
  * never chosen.
  */
 import { fail } from '../../kernel/errno.ts';
-import { PAGE_MASK, U64_MAX } from './area.ts';
-import type { AreaTree } from './area-tree.ts';
+import type { AreaTable } from './area-table.ts';
 import { firstEndingAt, type IovaRange } from './ranges.ts';
+import { PAGE, PAGE_MASK, U64_MAX } from './units.ts';
 
 /** HPAGE_SIZE: alignment beyond it brings nothing. */
 const LARGEST_ALIGNMENT = 0x20_0000;
-const PAGE = 4096n;
 const WHOLE: readonly IovaRange[] = [{ start: PAGE, last: U64_MAX - PAGE }];
-
-export interface IovaSpace {
-  readonly areas: AreaTree;
-  readonly reserved: readonly IovaRange[];
-  /** Ascending, ranges that touch as one; empty: everything is allowed. */
-  readonly allowed: readonly IovaRange[];
-  readonly alignment: bigint;
-}
 
 /** What is to be placed: bytes whose first is at an address (or an offset in a file). */
 interface Wanted {
@@ -28,7 +19,7 @@ interface Wanted {
   readonly pageOffset: bigint;
 }
 
-export function chooseIova(space: IovaSpace, address: bigint, length: bigint): bigint {
+export function chooseIova(space: AreaTable, address: bigint, length: bigint): bigint {
   if (length === 0n || length >= U64_MAX / 2n) {
     fail('EOVERFLOW', `no IOVA can be chosen for a length of ${length}`);
   }
@@ -58,7 +49,7 @@ function choiceAlignment(address: bigint, length: bigint): number {
   return low === 0 ? align : Math.min(align, low & -low);
 }
 
-function inWindow(space: IovaSpace, from: bigint, last: bigint, wanted: Wanted): bigint | null {
+function inWindow(space: AreaTable, from: bigint, last: bigint, wanted: Wanted): bigint | null {
   const { areas, reserved } = space;
   let found = areas.firstGap(from, wanted.length);
   while (found) {

@@ -7,11 +7,10 @@
 import type { DmaBuf, KernelServices, OpenFile, PinnableFile, Process } from '../../kernel/api.ts';
 import { fail } from '../../kernel/errno.ts';
 import { type ChargeMode, charge, uncharge } from './accounting.ts';
-import { PAGE_MASK, PAGE_SHIFT, U64_MAX } from './area.ts';
 import { PageStore } from './page-store.ts';
+import { PAGE, PAGE_MASK, PAGE_SHIFT, U64_MAX } from './units.ts';
 
 const PAGES_BYTES = 256;
-const PAGE = 4096n;
 /** Pages that one entry of a batch counts, less one. */
 const MAX_DMA_BUF_PAGES = 0xffff_fffen;
 

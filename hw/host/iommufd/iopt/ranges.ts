@@ -2,7 +2,7 @@
  * Ranges of IOVA that are told apart from areas: those that nobody may map (a domain's aperture, a
  * device's windows), with whom they came from, and those that automatic choice is limited to.
  */
-import { U64_MAX } from './area.ts';
+import { U64_MAX } from './units.ts';
 
 export interface IovaRange {
   readonly start: bigint;

@@ -6,9 +6,9 @@ import { InternalError } from '../../../../sim/errors.ts';
 import type { Process } from '../../kernel/api.ts';
 import { fail } from '../../kernel/errno.ts';
 import type { Context } from '../context.ts';
+import type { TableAccess } from '../iopt/access-list.ts';
 import { lastOf, pinRange, unpinRange } from '../iopt/access-pins.ts';
 import { transfer } from '../iopt/access-rw.ts';
-import type { TableAccess } from '../iopt/io-pagetable.ts';
 import { IommufdObject } from '../object.ts';
 import { Ioas } from './ioas.ts';
 
@@ -128,8 +128,9 @@ export class Access extends IommufdObject implements TableAccess {
 
   /** First IOVA of the n-th area of its IOAS, from 0 on; null where there are not as many. */
   nthArea(n: number): bigint | null {
-    let area = this.ioas?.table.areas.first ?? null;
-    for (let left = n; left > 0 && area !== null; left--) area = area.next;
+    const areas = this.ioas?.table.areas;
+    let area = areas?.first ?? null;
+    for (let left = n; left > 0 && area !== null; left--) area = areas?.next(area) ?? null;
     return area === null ? null : area.iova;
   }
 

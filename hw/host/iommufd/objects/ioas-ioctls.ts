@@ -9,7 +9,7 @@ import { changeProcess } from '../iopt/change-process.ts';
 import type { IoPageTable } from '../iopt/io-pagetable.ts';
 import { giveRanges, takeRange } from '../iopt/iova-limits.ts';
 import { AllowedRanges } from '../iopt/ranges.ts';
-import { giveSlices, type Slice, takeSlices } from '../iopt/slices.ts';
+import { giveSlices, mapSlices, type Slice, takeSlices } from '../iopt/slices.ts';
 import {
   IOMMU_IOAS_MAP_FIXED_IOVA,
   IOMMU_IOAS_MAP_READABLE,
@@ -208,7 +208,8 @@ function copyIoas(call: IoctlCall): void {
     try {
       const fixed = (flags & IOMMU_IOAS_MAP_FIXED_IOVA) !== 0;
       const iova = call.u64(at.dst_iova);
-      call.setU64(at.dst_iova, ioas.table.mapSlices(slices, length, iova, fixed, protOf(flags)));
+      const prot = protOf(flags);
+      call.setU64(at.dst_iova, mapSlices(ioas.table, slices, length, iova, fixed, prot));
       call.respond();
     } finally {
       objects.put(ioas);
