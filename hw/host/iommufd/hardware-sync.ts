@@ -11,6 +11,12 @@ import { type Domain, type IommuDriver, NO_TOKEN } from '../drivers/driver.ts';
 /** In `pages`: everything in the domain. */
 export const WHOLE_DOMAIN = -1;
 
+/** Something that is over when the invalidations asked for are complete. */
+export interface Settled {
+  /** Nothing cached is left: frees tables, tells the observer of mappings. */
+  settle(): void;
+}
+
 export interface HardwareSync {
   /** Nothing cached of pages [(hi, lo), + pages) of the domain may be used any more. */
   range(driver: IommuDriver, domain: Domain, hi: number, lo: number, pages: number): void;
@@ -18,6 +24,8 @@ export interface HardwareSync {
   whole(driver: IommuDriver, domain: Domain): void;
   /** The commands posted so far must have been carried out. */
   fence(driver: IommuDriver, domain: Domain): void;
+  /** Settles `what` when all that was asked for so far is complete; true: it has been. */
+  settle(what: Settled): boolean;
 }
 
 /** For a unit that carries out commands when its doorbell rings. */
@@ -45,6 +53,11 @@ export class ImmediateSync implements HardwareSync {
     this.finish(driver);
   }
 
+  settle(what: Settled): boolean {
+    what.settle();
+    return true;
+  }
+
   private finish(driver: IommuDriver): void {
     const token = driver.postFence();
     driver.ring();
@@ -64,8 +77,25 @@ export interface PendingSync {
   readonly pages: number;
 }
 
+/** Keeps what is to be settled until somebody knows that it is time. */
+class Settlements {
+  private waiting: Settled[] = [];
+
+  settle(what: Settled): boolean {
+    this.waiting.push(what);
+    return false;
+  }
+
+  /** What waits, in order: to be settled when the invalidations taken with it are complete. */
+  takeSettled(): readonly Settled[] {
+    const taken = this.waiting;
+    this.waiting = [];
+    return taken;
+  }
+}
+
 /** Notes what the call under way asks for. */
-export class DeferredSync implements HardwareSync {
+export class DeferredSync extends Settlements implements HardwareSync {
   private pending: PendingSync[] = [];
 
   range(driver: IommuDriver, domain: Domain, hi: number, lo: number, pages: number): void {
@@ -89,7 +119,7 @@ export class DeferredSync implements HardwareSync {
 }
 
 /** Writes the commands into the ring; fence and doorbell are the caller's. */
-export class InlineSync implements HardwareSync {
+export class InlineSync extends Settlements implements HardwareSync {
   /** Pages of the last range that found no room. */
   refused = 0;
 

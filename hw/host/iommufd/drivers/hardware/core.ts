@@ -1,0 +1,141 @@
+/**
+ * What the drivers of simulated hardware share: the kernel's memory for tables, numbers of address
+ * spaces, the way invalidations take, and figures that show what sharing a domain between units
+ * saves and costs.
+ */
+
+import { SimError } from '../../../../../sim/errors.ts';
+import type { MemoryPort } from '../../../../memory/port.ts';
+import type { TableFrames } from '../../../frames.ts';
+import type { KernelServices } from '../../../kernel/api.ts';
+import { Errno } from '../../../kernel/errno.ts';
+import type { KernelMemory } from '../../../kernel/kernel-memory.ts';
+import type { MappingObserver } from '../../../observer.ts';
+import type { HardwareSync } from '../../hardware-sync.ts';
+
+export interface HardwarePorts {
+  readonly services: KernelServices;
+  /** The host's view of memory, in which tables stand. */
+  readonly memory: MemoryPort;
+  readonly frames: TableFrames;
+  readonly sync: HardwareSync;
+  /** The next unused number of an address space; the same counter as the units' drivers have. */
+  nextDomain(): number;
+  readonly observer?: MappingObserver;
+  /** Cycle of the simulation, for the observer. */
+  now?(): number;
+  /** Units share a domain where they can; false: a domain belongs to one unit (default true). */
+  readonly shareAcrossInstances?: boolean;
+}
+
+export interface HardwareFigures {
+  domains: number;
+  /** Frames of tables taken so far. */
+  tables: number;
+  entriesWritten: number;
+  /** Invalidations asked of units, and those of them that a second or later unit needed. */
+  invalidations: number;
+  broadcasts: number;
+  /** Attachments to a domain that another unit has devices in too. */
+  sharedAttachments: number;
+}
+
+const FRAME_BYTES = 4096;
+
+export class HardwareCore {
+  readonly ports: HardwarePorts;
+  readonly frames: ChargedFrames;
+  readonly shareAcrossInstances: boolean;
+  /** Changed by whoever knows how the call under way is to reach the hardware. */
+  sync: HardwareSync;
+  readonly figures: HardwareFigures = {
+    domains: 0,
+    tables: 0,
+    entriesWritten: 0,
+    invalidations: 0,
+    broadcasts: 0,
+    sharedAttachments: 0,
+  };
+  private readonly freeIndexes: number[] = [];
+
+  constructor(ports: HardwarePorts) {
+    this.ports = ports;
+    this.sync = ports.sync;
+    this.shareAcrossInstances = ports.shareAcrossInstances ?? true;
+    this.frames = new ChargedFrames(ports.services.memory, ports.frames, this.figures);
+  }
+
+  get memory(): KernelMemory {
+    return this.ports.services.memory;
+  }
+
+  get observer(): MappingObserver | null {
+    return this.ports.observer ?? null;
+  }
+
+  now(): number {
+    return this.ports.now?.() ?? 0;
+  }
+
+  /** Number of a new address space. */
+  takeIndex(): number {
+    return this.freeIndexes.pop() ?? this.ports.nextDomain();
+  }
+
+  giveIndex(index: number): void {
+    this.freeIndexes.push(index);
+  }
+}
+
+/** Frames for tables, charged as kernel memory. */
+export class ChargedFrames implements TableFrames {
+  /** Frames in use. */
+  inUse = 0;
+  private readonly memory: KernelMemory;
+  private readonly frames: TableFrames;
+  private readonly figures: HardwareFigures;
+
+  constructor(memory: KernelMemory, frames: TableFrames, figures: HardwareFigures) {
+    this.memory = memory;
+    this.frames = frames;
+    this.figures = figures;
+  }
+
+  alloc(): number {
+    return this.charged(1, () => this.frames.alloc());
+  }
+
+  allocRun(count: number, align?: number): number {
+    return this.charged(count, () => this.frames.allocRun(count, align));
+  }
+
+  release(frame: number): void {
+    this.frames.release(frame);
+    this.memory.give(FRAME_BYTES);
+    this.inUse--;
+  }
+
+  releaseRun(first: number, count: number): void {
+    this.frames.releaseRun(first, count);
+    this.memory.give(FRAME_BYTES * count);
+    this.inUse -= count;
+  }
+
+  private charged(count: number, alloc: () => number): number {
+    this.memory.take(FRAME_BYTES * count, 'I/O page table');
+    try {
+      const first = alloc();
+      this.inUse += count;
+      this.figures.tables += count;
+      return first;
+    } catch (error) {
+      this.memory.give(FRAME_BYTES * count);
+      throw outOfMemory(error);
+    }
+  }
+}
+
+function outOfMemory(error: unknown): unknown {
+  if (!(error instanceof SimError) || error.code !== 'out-of-frames') return error;
+  return new Errno('ENOMEM', 'no free frame of physical memory for an I/O page table');
+}
