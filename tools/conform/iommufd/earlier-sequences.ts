@@ -1,6 +1,7 @@
 /**
  * The recorded run as far as it is known: sequences of all files of a folder, in the order of their
- * ids, that map files of their own context, and what is left on the kernel after each of them.
+ * ids, that map files of their own context, and what is left on the kernel after each of them; and
+ * what the answers of other sequences have shown to be left.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { gunzipSync } from 'node:zlib';
 import { IOAS_MAP_FILE } from '../../../hw/host/iommufd/uapi/structs.ts';
 import { bytesOf, isRecordedCase, type RecordedCase, type RecordedLayout } from './cases.ts';
 import { LeftoverSearch } from './leftover-search.ts';
-import { type Leftovers, NO_LEFTOVERS, union } from './leftovers.ts';
+import { exceeds, type Leftovers, NO_LEFTOVERS, union } from './leftovers.ts';
 import type { CaseMemory } from './machine.ts';
 
 /** Descriptors from here on name files that the generator opened before the sequence. */
@@ -21,6 +22,8 @@ interface Milestone {
 
 export class EarlierSequences {
   private readonly milestones: readonly Milestone[];
+  /** What cases have shown, in the order in which they were judged. */
+  private readonly shown: Milestone[] = [];
 
   constructor(
     folder: string,
@@ -45,7 +48,13 @@ export class EarlierSequences {
       if (milestone.id >= id) break;
       last = milestone.after;
     }
+    for (const { id: shownBy, after } of this.shown) if (shownBy < id) last = union(last, after);
     return last;
+  }
+
+  /** A case has shown what is left by then; `known` is what was known of it before. */
+  learn({ id }: RecordedCase, after: Leftovers, known: Leftovers): void {
+    if (exceeds(after, known)) this.shown.push({ id, after });
   }
 }
 

@@ -33,6 +33,13 @@ export function union(a: Leftovers, b: Leftovers): Leftovers {
   return { pins, lockedPages: Math.max(a.lockedPages, b.lockedPages) };
 }
 
+/** Whether there is more in `a` than in `b`. */
+export function exceeds(a: Leftovers, b: Leftovers): boolean {
+  if (a.lockedPages > b.lockedPages) return true;
+  for (const [frame, count] of a.pins) if (count > (b.pins.get(frame) ?? 0)) return true;
+  return false;
+}
+
 /** A state that would explain a difference; `certain`: nothing else would. */
 export interface Hypothesis {
   readonly leftovers: Leftovers;

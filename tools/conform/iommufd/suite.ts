@@ -6,7 +6,7 @@ import { type ConformOptions, PASSED, type Suite, type SuiteRun, type Verdict } 
 import { isRecordedCase, parseLayouts, type RecordedCase, type RecordedLayout } from './cases.ts';
 import { EarlierSequences } from './earlier-sequences.ts';
 import { LeftoverSearch } from './leftover-search.ts';
-import { type Leftovers, NO_LEFTOVERS, union } from './leftovers.ts';
+import { NO_LEFTOVERS } from './leftovers.ts';
 import { CaseMemory } from './machine.ts';
 import { CallProfile } from './profile.ts';
 import { MismatchGroups, mismatchText } from './report.ts';
@@ -28,8 +28,6 @@ class IommufdRun implements SuiteRun {
   private readonly memory = new CaseMemory();
   private readonly groups = new MismatchGroups();
   private readonly profile: CallProfile | null;
-  /** What is certain to be left by the sequences so far. */
-  private leftovers: Leftovers = NO_LEFTOVERS;
   private explained = 0;
 
   constructor(folder: string, { profile = false }: ConformOptions) {
@@ -41,13 +39,14 @@ class IommufdRun implements SuiteRun {
     const of = line as RecordedCase;
     const layout = this.layoutOf(of);
     const search = new LeftoverSearch(of, layout, this.memory, this.profile);
-    const mismatch = search.run(layout === null ? NO_LEFTOVERS : this.before(of));
+    const known = layout === null ? NO_LEFTOVERS : this.earlier().before(of);
+    const mismatch = search.run(known);
     if (mismatch !== null) {
       this.groups.add(of, mismatch);
       return { kind: 'failed', text: mismatchText(of, mismatch) };
     }
     if (search.assumed) this.explained++;
-    if (layout !== null) this.leftovers = search.known;
+    if (layout !== null) this.earlier().learn(of, search.known, known);
     return PASSED;
   }
 
@@ -59,13 +58,13 @@ class IommufdRun implements SuiteRun {
     return [...this.groups.lines(), ...explained, ...(this.profile?.lines() ?? [])];
   }
 
-  private before(of: RecordedCase): Leftovers {
+  private earlier(): EarlierSequences {
     let earlier = earlierOf.get(this.folder);
     if (earlier === undefined) {
       earlier = new EarlierSequences(this.folder, (other) => this.layoutOf(other), this.memory);
       earlierOf.set(this.folder, earlier);
     }
-    return union(earlier.before(of), this.leftovers);
+    return earlier;
   }
 
   private layoutOf({ id, layout }: RecordedCase): RecordedLayout | null {
