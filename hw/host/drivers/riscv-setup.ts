@@ -8,7 +8,7 @@ import { DeviceDirectory } from './riscv-directory.ts';
 
 // Register offsets (specification, "Memory-mapped register interface").
 const REG_CAPABILITIES = 0x00;
-const REG_FCTL = 0x08;
+export const REG_FCTL = 0x08;
 const REG_DDTP = 0x10;
 export const REG_CQB = 0x18;
 export const REG_CQH = 0x20;

@@ -43,6 +43,7 @@ import {
   REG_CQCSR,
   REG_CQH,
   REG_CQT,
+  REG_FCTL,
   REG_FQB,
   REG_FQCSR,
   REG_FQH,
@@ -155,6 +156,11 @@ export class RiscvDriver implements HostDriver {
 
   get capabilities(): bigint {
     return this.setup.capabilities;
+  }
+
+  /** The register fctl. */
+  get featureControl(): number {
+    return Number(this.setup.read(REG_FCTL, 4));
   }
 
   createTables(format: PageTableFormat, frames: TableFrames, options: TableOptions): PageTables {

@@ -152,5 +152,6 @@ export const IOMMU_HW_QUEUE_TYPE_DEFAULT = 0;
 export const IOMMU_HW_QUEUE_TYPE_TEGRA241_CMDQV = 1;
 
 export * from './driver-constants.ts';
+export * from './riscv-constants.ts';
 export * from './test-constants.ts';
 export * from './vfio-constants.ts';

@@ -79,6 +79,33 @@ export const HWPT_AMD_GUEST = layout('iommu_hwpt_amd_guest', 32, 32, {
   dte: array(4, u64(0)),
 });
 
+// RISC-V: a guest's first stage on a nesting parent (this simulator's own, see riscv-constants.ts).
+
+/** `capabilities` and `fctl` registers of the unit. */
+export const HW_INFO_RISCV = layout('iommu_hw_info_riscv', 24, 24, {
+  flags: u32(0),
+  __reserved: u32(4),
+  capabilities: u64(8),
+  fctl: u32(16),
+  __reserved2: u32(20),
+});
+
+/** Root page number (guest physical) and mode as in iosatp; PSCID only with the flag. */
+export const HWPT_RISCV_S1 = layout('iommu_hwpt_riscv_s1', 24, 24, {
+  flags: u64(0),
+  root_ppn: u64(8),
+  mode: u32(16),
+  pscid: u32(20),
+});
+
+/** `npages` of 4 KiB from `addr` on; all ones with addr 0: the whole address space. */
+export const HWPT_RISCV_S1_INVALIDATE = layout('iommu_hwpt_riscv_s1_invalidate', 24, 24, {
+  addr: u64(0),
+  npages: u64(8),
+  flags: u32(16),
+  __reserved: u32(20),
+});
+
 // The mock driver of test builds.
 
 export const TEST_HW_INFO = layout('iommu_test_hw_info', 8, 8, {

@@ -32,6 +32,7 @@ const HW_INFO_TYPES = oneOf({
   ARM_SMMUV3: C.IOMMU_HW_INFO_TYPE_ARM_SMMUV3,
   TEGRA241_CMDQV: C.IOMMU_HW_INFO_TYPE_TEGRA241_CMDQV,
   AMD: C.IOMMU_HW_INFO_TYPE_AMD,
+  RISCV: C.IOMMU_HW_INFO_TYPE_RISCV,
   SELFTEST: C.IOMMU_HW_INFO_TYPE_SELFTEST,
 });
 
@@ -100,6 +101,7 @@ export const SYMBOLS: Readonly<Record<string, Readonly<Record<string, Symbols>>>
       VTD_S1: C.IOMMU_HWPT_DATA_VTD_S1,
       ARM_SMMUV3: C.IOMMU_HWPT_DATA_ARM_SMMUV3,
       AMD_GUEST: C.IOMMU_HWPT_DATA_AMD_GUEST,
+      RISCV_S1: C.IOMMU_HWPT_DATA_RISCV_S1,
       SELFTEST: C.IOMMU_HWPT_DATA_SELFTEST,
     }),
   },
@@ -127,6 +129,7 @@ export const SYMBOLS: Readonly<Record<string, Readonly<Record<string, Symbols>>>
     data_type: oneOf({
       VTD_S1: C.IOMMU_HWPT_INVALIDATE_DATA_VTD_S1,
       ARM_SMMUV3: C.IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+      RISCV_S1: C.IOMMU_HWPT_INVALIDATE_DATA_RISCV_S1,
       SELFTEST: C.IOMMU_HWPT_INVALIDATE_DATA_SELFTEST,
       VIOMMU_SELFTEST: C.IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST,
     }),
@@ -162,6 +165,21 @@ export const SYMBOLS: Readonly<Record<string, Readonly<Record<string, Symbols>>>
     }),
   },
   iommu_hwpt_vtd_s1_invalidate: { flags: flags({ LEAF: C.IOMMU_VTD_INV_FLAGS_LEAF }) },
+  iommu_hwpt_riscv_s1: {
+    flags: flags({
+      PSCID: C.IOMMU_RISCV_S1_PSCID,
+      ACCESSED_DIRTY: C.IOMMU_RISCV_S1_ACCESSED_DIRTY,
+    }),
+    mode: oneOf({
+      BARE: C.IOMMU_RISCV_MODE_BARE,
+      SV39: C.IOMMU_RISCV_MODE_SV39,
+      SV48: C.IOMMU_RISCV_MODE_SV48,
+      SV57: C.IOMMU_RISCV_MODE_SV57,
+    }),
+  },
+  iommu_hwpt_riscv_s1_invalidate: {
+    flags: flags({ LEAF: C.IOMMU_RISCV_INV_LEAF, GLOBAL: C.IOMMU_RISCV_INV_GLOBAL }),
+  },
   iommu_hwpt_invalidate_selftest: { flags: flags({ ALL: C.IOMMU_TEST_INVALIDATE_FLAG_ALL }) },
   iommu_viommu_invalidate_selftest: { flags: flags({ ALL: C.IOMMU_TEST_INVALIDATE_FLAG_ALL }) },
   iommu_hwpt_selftest: {

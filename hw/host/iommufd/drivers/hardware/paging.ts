@@ -6,8 +6,8 @@
 import { SimError } from '../../../../../sim/errors.ts';
 import { pageNumber, pnHi, pnLo } from '../../../../address.ts';
 import type { PageTableFormat } from '../../../../iommu/walk/format.ts';
-import type { Domain, DomainKind } from '../../../drivers/driver.ts';
-import { Errno, fail } from '../../../kernel/errno.ts';
+import type { Domain, DomainKind, DomainOptions } from '../../../drivers/driver.ts';
+import { fail } from '../../../kernel/errno.ts';
 import { TableLeaves } from '../../../table-leaves.ts';
 import type { PageTables, TableOptions } from '../../../tables.ts';
 import type { DirtyTracking, IommuDevice, IommuDriver, PagingDomain } from '../../driver.ts';
@@ -117,13 +117,8 @@ export abstract class HardwarePaging implements PagingDomain, HardwareDomain {
     if (use === undefined) {
       const { index, tables } = this;
       const { kind } = this.shape;
-      try {
-        const domain = unit.driver.createDomain({ kind, shared: { index, tables } });
-        use = { unit, domain, users: 0 };
-      } catch (error) {
-        if (!(error instanceof SimError) || error.code !== 'out-of-tags') throw error;
-        throw new Errno('ENOSPC', `${unit.name} has no hardware id left for a domain`);
-      }
+      const domain = createUnitDomain(unit, { kind, shared: { index, tables } });
+      use = { unit, domain, users: 0 };
       (this.uses as UnitUse[]).push(use);
     }
     use.users++;
@@ -228,6 +223,16 @@ export abstract class HardwarePaging implements PagingDomain, HardwareDomain {
       },
       flush: () => flush.runMarked(),
     };
+  }
+}
+
+/** A domain as one unit knows it; ENOSPC: the unit has no hardware id left. */
+export function createUnitDomain(unit: HardwareUnit, options: DomainOptions): Domain {
+  try {
+    return unit.driver.createDomain(options);
+  } catch (error) {
+    if (!(error instanceof SimError) || error.code !== 'out-of-tags') throw error;
+    return fail('ENOSPC', `${unit.name} has no hardware id left for a domain`);
   }
 }
 
