@@ -13,6 +13,7 @@ import { WalkCaches } from '../../../../iommu/caches/walk-caches.ts';
 import {
   type FunctionalCaches,
   FunctionalIommu,
+  NO_CACHES,
   OUTCOME_FAULT,
 } from '../../../../iommu/functional.ts';
 import { DEFAULT_RISCV_SPEC, type RiscvIommuSpec } from '../../../../iommu/riscv/capabilities.ts';
@@ -65,12 +66,15 @@ export class HardwareBench {
   /** Descriptor of the /dev/iommu. */
   readonly fd: number;
   readonly file: IommufdFile;
+  private readonly cached: boolean;
   private readonly client: KernelProcess;
   private readonly scratch: Scratch;
   private domains = 0;
 
-  constructor(userFrames: { readonly base: number; readonly frames: number } = USER) {
-    this.kernel = new Kernel({ memory: this.memory, frames: new FrameAllocator(userFrames) });
+  /** `cached`: units have caches. */
+  constructor(cached = true) {
+    this.cached = cached;
+    this.kernel = new Kernel({ memory: this.memory, frames: new FrameAllocator(USER) });
     this.kernel.registerNode('/dev/iommu', () => openIommufd(this.kernel, '/dev/iommu'));
     this.process = this.kernel.createProcess({ capabilities: ALL_CAPABILITIES });
     this.calls = new Syscalls(this.kernel, this.process);
@@ -157,7 +161,7 @@ export class HardwareBench {
       flushAll: () => iommu?.flushAll(),
       deviceMessage: (message) => messages.push(message),
     });
-    iommu = new FunctionalIommu(unit, memory, caches());
+    iommu = new FunctionalIommu(unit, memory, this.cached ? caches() : NO_CACHES);
     const { registers } = unit;
     const driver = makeDriver({ registers, memory, frames, nextDomain: () => this.domains++ });
     driver.initialise();
