@@ -129,7 +129,9 @@ function walkFigures(machine: Machine, shards: readonly ShardReport[]): WalkFigu
 
 /** Root level of the deepest table of a stage that the scenario has. */
 function deepestLevel(machine: Machine, kind: number): number {
-  let deepest = 0;
+  // The tables of user domains come and go; levels without reads are not told.
+  const { domains } = machine.scenario;
+  let deepest = domains.some(({ translation }) => translation === 'user') ? STAT_LEVELS - 1 : 0;
   for (const { domain } of machine.software.domains.values()) {
     const first = domain.kind === 'stage2' ? null : domain.tables;
     const second = domain.kind === 'stage2' ? domain.tables : domain.stage2;

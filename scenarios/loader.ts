@@ -4,6 +4,7 @@
  */
 import { dirname, isAbsolute, join } from 'node:path';
 import type { z } from 'zod';
+import type { Expectation } from './expect.ts';
 import { diskFiles, type Files, loadMerged } from './extends.ts';
 import { didYouMean } from './nearest.ts';
 import { applyOverride, nodeOf, type Override, parseSet } from './override.ts';
@@ -16,9 +17,11 @@ import {
   ScenarioError,
 } from './problem.ts';
 import { checkScenario } from './schema/check.ts';
+import { withPlaces } from './schema/programs.ts';
 import { expandReplicas } from './schema/replicas.ts';
 import type { ResolvedScenario, WrittenScenario } from './schema/resolved.ts';
 import { scenarioType } from './schema/scenario.ts';
+import { childNames } from './schema/step-names.ts';
 import { locate, type MapNode, toPlain } from './source.ts';
 import { sweepPoints, treeAt } from './sweep.ts';
 
@@ -109,8 +112,28 @@ function resolveTree(root: MapNode, file: string): ResolvedScenario {
   const faults = checkScenario(written).map(({ path, message }) => problemAt(root, path, message));
   if (faults.length > 0) throw new ScenarioError(inOrder(faults));
   const name = written.name === '' ? stem(file) : written.name;
+  const programs = withPlaces(written.programs, (path) => locate(root, path, 'value'));
+  const expect = withProgramChecks(written);
   const folder = recordingFolder(root, written.recording.folder);
-  return expandReplicas({ ...written, name, recording: { ...written.recording, folder } });
+  return expandReplicas({
+    ...written,
+    name,
+    programs,
+    expect,
+    recording: { ...written.recording, folder },
+  });
+}
+
+/** A program is to end, without a check that failed, unless the scenario says otherwise. */
+function withProgramChecks({ expect, programs }: WrittenScenario): readonly Expectation[] {
+  const own = programs.flatMap(({ name, steps }) =>
+    [name, ...childNames(steps)].flatMap((each): Expectation[] => [
+      { path: `programs.${each}.failed_checks`, value: 0 },
+      { path: `programs.${each}.finished`, value: true },
+    ]),
+  );
+  const stated = new Set(expect.map(({ path }) => path));
+  return [...expect, ...own.filter(({ path }) => !stated.has(path))];
 }
 
 /** A folder in a file is relative to that file, one on the command line to the current folder. */

@@ -25,6 +25,7 @@ import { ChunkProbe } from '../traces/probe.ts';
 import type { DmaStream } from '../traces/stream.ts';
 import { TraceWriter } from '../traces/writer.ts';
 import * as collect from './collect.ts';
+import { userSpaceFigures } from './collect-programs.ts';
 import { evaluate } from './expect.ts';
 import { transitCycles } from './machine/iommu.ts';
 import { Machine } from './machine/machine.ts';
@@ -201,6 +202,7 @@ class Run {
       host: collect.hostFigures(machine, cycles),
       safety: collect.safetyFigures(machine),
       recording: collect.recordingFigures(machine),
+      ...userSpaceFigures(machine),
       engine: this.engineFigures(result, wall),
     };
   }

@@ -86,6 +86,10 @@ function convert(conversion: Conversion, node: unknown, path: KeyPath): SourceNo
 
 function scalarValue(node: unknown): ScalarNode['value'] {
   const value = isScalar(node) ? node.value : null;
+  // An integer that a number cannot hold stays as it is written: an address.
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    return isScalar(node) && typeof node.source === 'string' ? node.source : value;
+  }
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') {
     return value;
   }

@@ -187,6 +187,47 @@ export interface RecordingFigures {
   readonly order: Readonly<Record<string, number>>;
 }
 
+/** What became of a program. */
+export interface ProgramFigures {
+  readonly steps: number;
+  readonly calls: number;
+  /** Calls that came back with an error number, expected or not. */
+  readonly refused: number;
+  readonly checks: number;
+  readonly failed_checks: number;
+  readonly finished: boolean;
+  /** From the start of the run to its end; 0 where it did not end. */
+  readonly elapsed_ps: number;
+  /** File, line and what was found, of the first checks that failed. */
+  readonly failures: readonly string[];
+}
+
+/** A system call of all programs: its latency from the entry to the answer. */
+export interface CallFigures extends LatencyFigures {
+  readonly errors: number;
+  readonly by_errno: Readonly<Record<string, number>>;
+}
+
+/** What the kernel holds when the run ends: nothing, when all programs ended and nothing leaks. */
+export interface KernelFigures {
+  readonly pinned_pages: number;
+  readonly charged_bytes: number;
+  readonly charged_peak_bytes: number;
+  readonly allocations: number;
+  readonly frames_in_use: number;
+}
+
+/** What the driver of the simulated IOMMU did for /dev/iommu. */
+export interface IommufdFigures {
+  readonly domains: number;
+  readonly table_frames: number;
+  readonly table_frames_in_use: number;
+  readonly entries_written: number;
+  readonly invalidations: number;
+  readonly broadcasts: number;
+  readonly shared_attachments: number;
+}
+
 /** How the run went on this machine. The only figures that depend on the machine. */
 export interface EngineFigures {
   readonly threads: number;
@@ -227,5 +268,11 @@ export interface RunStats {
   readonly safety: SafetyFigures;
   /** Null (in older statistics: absent) when the scenario plays no recording. */
   readonly recording?: RecordingFigures | null;
+  /** By name; these four are absent when the scenario has no programs. */
+  readonly programs?: Readonly<Record<string, ProgramFigures>>;
+  readonly ioctl?: Readonly<Record<string, CallFigures>>;
+  readonly kernel?: KernelFigures;
+  /** Null without devices on simulated hardware. */
+  readonly iommufd?: IommufdFigures | null;
   readonly engine: EngineFigures;
 }

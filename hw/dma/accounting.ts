@@ -82,6 +82,8 @@ export class DmaAccounting {
   readonly devices: number;
   /** DMAs finished, of all devices. */
   finished = 0;
+  /** The same by device. */
+  readonly finishedBy: Float64Array;
   readonly latency: readonly Histogram[];
   private readonly txns: Transactions;
   private readonly trace: Channel | null;
@@ -94,6 +96,7 @@ export class DmaAccounting {
     this.txns = txns;
     this.devices = devices;
     this.trace = probe.channel(DMA_RECORD);
+    this.finishedBy = new Float64Array(devices);
     this.figures = new Float64Array(devices * FIGURES);
     this.waits = new Float64Array(devices * WAIT_COUNT);
     this.outcomes = new Float64Array(devices * OUTCOMES);
@@ -112,6 +115,7 @@ export class DmaAccounting {
     const status = txns.status[txn];
     const outcome = txns.outcome[txn];
     this.finished++;
+    this.finishedBy[device] += 1;
     this.addWaits(txn, device, latency);
     const figures = device * FIGURES;
     const write = (access & ACCESS_WRITE) !== 0 ? 1 : 0;
@@ -139,7 +143,7 @@ export class DmaAccounting {
     this.waitTotals?.tellAll();
   }
 
-  /** Figures count from now on; `finished` goes on. */
+  /** Figures count from now on; `finished` and `finishedBy` go on. */
   reset(): void {
     this.waitTotals?.restart();
     this.figures.fill(0);

@@ -28,12 +28,16 @@ export class PatternMaster implements TransactionPort {
   /** Requests begun. */
   requests = 0;
   private readonly options: PatternOptions;
-  private readonly place: PatternPlace;
+  private place: PatternPlace;
   private readonly random: RandomStream;
   private readonly events: EventQueue;
   private readonly pace: Pace | null;
   private readonly wake: number;
   private waking = false;
+  /** Between `stop` and the next `move`: no request begins. */
+  private halted = false;
+  /** Requests after which it has done what it was to do. */
+  private quota: number;
   /** Cycle from which the next request may begin. */
   private due: number;
   /** Position of the next sequential or strided request. */
@@ -56,6 +60,7 @@ export class PatternMaster implements TransactionPort {
     this.random = random;
     this.pace = options.pace === null ? null : new Pace(options.pace);
     this.due = options.startCycle;
+    this.quota = options.requests;
     this.wake = around.events.register(PHASE_UNIT, `pattern ${place.device}`, () => {
       this.waking = false;
       this.pump();
@@ -67,9 +72,28 @@ export class PatternMaster implements TransactionPort {
     this.wakeAt(Math.max(this.events.now, this.due));
   }
 
+  /** Begins no further request; what is in flight comes back. */
+  stop(): void {
+    this.halted = true;
+  }
+
+  /** Goes on, with as many requests as at first, in a window at another place. */
+  move(hi: number, lo: number): void {
+    this.place = { ...this.place, hi, lo };
+    this.next = 0;
+    this.quota = this.requests + this.options.requests;
+    this.halted = false;
+    this.start();
+  }
+
+  /** Nothing is in flight. */
+  get idle(): boolean {
+    return this.left === 0 && this.port.outstanding.level === 0;
+  }
+
   /** No request will follow and none is in flight. */
   get finished(): boolean {
-    return this.left === 0 && this.exhausted() && this.port.outstanding.level === 0;
+    return this.idle && this.exhausted();
   }
 
   /** A DMA came back. */
@@ -85,8 +109,8 @@ export class PatternMaster implements TransactionPort {
   }
 
   private exhausted(): boolean {
-    const { requests, stopCycle } = this.options;
-    return this.requests >= requests || Math.max(this.due, this.events.now) >= stopCycle;
+    if (this.halted || this.requests >= this.quota) return true;
+    return Math.max(this.due, this.events.now) >= this.options.stopCycle;
   }
 
   private pump(): void {

@@ -58,11 +58,21 @@ export interface Device {
   start(): void;
   /** No DMA will follow and none is in flight. */
   readonly finished: boolean;
+  /** Null: its driver says when it works, not a program. */
+  readonly traffic: DeviceTraffic | null;
   /** Figures count from now on. */
   resetFigures?(): void;
   /** What the device itself counts. */
   figures(): Record<string, number>;
   dump(): string;
+}
+
+/** What a program has in hand of a device. */
+export interface DeviceTraffic {
+  /** Begins to use the window at an input page; -1: where it was. */
+  start(page: number): void;
+  stop(): void;
+  readonly idle: boolean;
 }
 
 export function createDevice(
@@ -79,12 +89,15 @@ export function createDevice(
   const master =
     kind.kind === 'recorded' && recording !== null
       ? createRecorded(around, recording, kind.requester, link)
-      : createMaster(around, wanted, domain, software.attach(domain, index, deviceId), link);
+      : domain.user
+        ? createUserMaster(around, wanted, index, link)
+        : createMaster(around, wanted, domain, software.attach(domain, index, deviceId), link);
   return {
     name: wanted.name,
     index,
     domain,
     link,
+    traffic: master.traffic ?? null,
     start: () => master.start(),
     get finished() {
       return master.finished;
@@ -95,7 +108,9 @@ export function createDevice(
   };
 }
 
-type Master = Pick<Device, 'start' | 'finished' | 'resetFigures' | 'figures' | 'dump'>;
+type Master = Pick<Device, 'start' | 'finished' | 'resetFigures' | 'figures' | 'dump'> & {
+  readonly traffic?: DeviceTraffic;
+};
 
 function createMaster(
   around: DeviceSurroundings,
@@ -187,6 +202,46 @@ function createPattern(
   around.masters.push(master);
   return {
     start: () => master.start(),
+    get finished() {
+      return master.finished;
+    },
+    figures: () => ({ requests: master.requests }),
+    dump: () => master.dump(),
+  };
+}
+
+/** A device that programs attach and start; where its window lies they say. */
+function createUserMaster(
+  around: DeviceSurroundings,
+  wanted: ResolvedDevice,
+  index: number,
+  link: Link,
+): Master {
+  const { events, txns, accounting, masters, clock, seed } = around;
+  if (wanted.master.kind !== 'pattern') {
+    const message = `device ${wanted.name}: a device of a user domain is a pattern generator`;
+    throw new InputError('user-device', message);
+  }
+  const surroundings = { events, txns, accounting, link: link.up, master: masters.length };
+  const options = patternOptions(wanted.master, clock);
+  const place = { device: index, pasid: -1, hi: 0, lo: 0 };
+  let page = 0;
+  const random = new RandomStream(seed, wanted.name);
+  const master = new PatternMaster(surroundings, options, place, random);
+  master.stop();
+  masters.push(master);
+  return {
+    start: () => {},
+    traffic: {
+      start(at) {
+        if (at >= 0) page = at;
+        master.move(pnHi(page), pnLo(page));
+      },
+      stop: () => master.stop(),
+      get idle() {
+        return master.idle;
+      },
+    },
     get finished() {
       return master.finished;
     },

@@ -2,11 +2,14 @@
  * The machine of a scenario: everything that lives in partition 0, wired together in one place.
  * Walk shards are partitions of their own (shard.ts).
  */
+
+import { pageNumber } from '../../hw/address.ts';
 import { DmaAccounting } from '../../hw/dma/accounting.ts';
 import type { DmaColumns } from '../../hw/dma/recorded.ts';
 import type { Domain } from '../../hw/host/drivers/driver.ts';
 import type { MappingObserver } from '../../hw/host/observer.ts';
 import { InvalidationRecorder, recordFindings } from '../../hw/host/safety-records.ts';
+import { ACCESS_WRITE } from '../../hw/iommu/access.ts';
 import { AddressLimit } from '../../hw/iommu/address-limit.ts';
 import type { Operation } from '../../hw/iommu/architecture.ts';
 import { ContextCache } from '../../hw/iommu/caches/context-cache.ts';
@@ -33,6 +36,7 @@ import { createDevice, type Device } from './devices.ts';
 import { createIotlb, createUnit, frontEndOptions, redirectOf } from './iommu.ts';
 import { Recording } from './recording.ts';
 import { Software } from './software.ts';
+import { UserSpace } from './user-space.ts';
 
 /** Half of the cache and of DRAM is for data; the walk shards share the other half. */
 const DATA_SLICES = 2;
@@ -66,6 +70,8 @@ export class Machine {
   readonly software: Software;
   readonly devices: readonly Device[];
   readonly recording: Recording | null;
+  /** Null: the scenario has no programs. */
+  readonly userSpace: UserSpace | null;
   private readonly port: SwitchedPort;
   private readonly view: MemoryView;
   private readonly unmaps: readonly InvalidationRecorder[];
@@ -112,8 +118,10 @@ export class Machine {
         createUnit: (ports) => createUnit(scenario, ports),
         limit: (port, bits) => new AddressLimit(port, bits),
         observer: {
-          use: (device, hi, lo, outHi, outLo, access, cycle) =>
-            this.software.safety.use(domainOf[device], hi, lo, outHi, outLo, access, cycle),
+          use: (device, hi, lo, outHi, outLo, access, cycle) => {
+            const domain = this.domainNow(device, domainOf[device], hi, lo, access);
+            this.software.safety.use(domain, hi, lo, outHi, outLo, access, cycle);
+          },
         },
         probe,
         deviceIds,
@@ -135,6 +143,36 @@ export class Machine {
       domainOf,
       extras.replayed ?? null,
     );
+    this.userSpace =
+      scenario.programs.length === 0
+        ? null
+        : new UserSpace({
+            scenario,
+            clock,
+            events,
+            software: this.software,
+            memory: this.port,
+            devices: this.devices,
+            deviceIds,
+            completed: this.accounting.finishedBy,
+          });
+    if (this.userSpace !== null) this.iommu.settle();
+  }
+
+  /** Number of the domain that judges a DMA: programs move their devices. */
+  private domainNow(
+    device: number,
+    configured: number,
+    hi: number,
+    lo: number,
+    access: number,
+  ): number {
+    const { userSpace } = this;
+    if (userSpace === null) return configured;
+    const domain = userSpace.domainOf(device);
+    if (domain < 0) return configured;
+    if ((access & ACCESS_WRITE) !== 0) userSpace.wrote(device, pageNumber(hi, lo));
+    return domain;
   }
 
   /** @param domainOf domain of each device, kept up as the recording attaches them */
@@ -204,6 +242,7 @@ export class Machine {
       events.at(warmup, onWarm, 0, 0);
     }
     for (const device of this.devices) device.start();
+    this.userSpace?.programs.start();
   }
 
   /** Cycles that the figures cover. */
@@ -219,6 +258,7 @@ export class Machine {
   /** Every device has done what it was to do. */
   get finished(): boolean {
     for (const device of this.devices) if (!device.finished) return false;
+    if (this.userSpace !== null && !this.userSpace.programs.done) return false;
     return this.open === 0;
   }
 
@@ -231,6 +271,7 @@ export class Machine {
   dump(): string {
     const lines = this.devices.map((device) => `${device.name}: ${device.dump()}`);
     if (this.recording !== null) lines.unshift(this.recording.dump());
+    if (this.userSpace !== null) lines.push(...this.userSpace.dump());
     return [this.iommu.dump(), ...lines].join('\n  ');
   }
 
@@ -241,6 +282,7 @@ export class Machine {
     this.iotlb.resetStatistics();
     this.contexts.resetStatistics();
     this.software.resetFigures();
+    this.userSpace?.programs.book.reset();
     for (const device of this.devices) device.resetFigures?.();
   }
 }

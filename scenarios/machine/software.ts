@@ -5,7 +5,7 @@
 
 import { Host } from '../../hw/host/core.ts';
 import { DmaApi, type DmaDevice } from '../../hw/host/dma-api.ts';
-import type { Domain, DomainKind, IommuDriver } from '../../hw/host/drivers/driver.ts';
+import type { Domain, DomainKind } from '../../hw/host/drivers/driver.ts';
 import { RiscvDriver } from '../../hw/host/drivers/riscv.ts';
 import { VtdDriver } from '../../hw/host/drivers/vtd.ts';
 import { FrameAllocator, type FrameSpec } from '../../hw/host/frames.ts';
@@ -56,6 +56,8 @@ export interface DomainSoftware {
   readonly name: string;
   readonly domain: Domain;
   readonly mapping: DomainMapping;
+  /** Programs attach its devices to what they make. */
+  readonly user: boolean;
   /** Frames for the buffers of the domain's devices: the guest's where it has one. */
   readonly buffers: FrameAllocator;
   /** Input pages that were mapped at given addresses. */
@@ -65,15 +67,18 @@ export interface DomainSoftware {
 export class Software {
   readonly host: Host;
   readonly api: DmaApi;
-  readonly driver: IommuDriver;
+  readonly driver: VtdDriver | RiscvDriver;
   readonly path: InvalidationPath;
   readonly safety: SafetyChecker = new SafetyChecker();
   readonly options: HostOptions;
   readonly domains: ReadonlyMap<string, DomainSoftware>;
   private readonly events: EventQueue;
   private readonly scenario: ResolvedScenario;
-  private readonly kernel: FrameAllocator;
-  private readonly buffers: FrameAllocator;
+  /** Frames for tables, and for buffers and the memory of programs. */
+  readonly kernel: FrameAllocator;
+  readonly buffers: FrameAllocator;
+  /** Told of all that is mapped. */
+  readonly observer: MappingObserver;
   private nextGuestFrame: number;
   private domainCount = 0;
 
@@ -97,13 +102,13 @@ export class Software {
     this.nextGuestFrame = layout.guests;
     this.options = hostOptions(scenario.host, clock);
     this.host = new Host(events, this.options.cores);
-    const observer = new ObserverGroup([this.safety, ...observers]);
-    this.api = new DmaApi(events, this.host, observer);
+    this.observer = new ObserverGroup([this.safety, ...observers]);
+    this.api = new DmaApi(events, this.host, this.observer);
     const ports = {
       registers: unit.registers,
       memory,
       frames: this.kernel,
-      nextDomain: () => this.domainCount++,
+      nextDomain: () => this.nextDomain(),
       ...(recorded ? { firstTag: unrecordedTag(scenario.iommu) } : {}),
     };
     this.driver =
@@ -135,6 +140,11 @@ export class Software {
     this.path.resetFigures();
   }
 
+  /** The next unused number of a domain. */
+  nextDomain(): number {
+    return this.domainCount++;
+  }
+
   domainOf(name: string): DomainSoftware {
     const domain = this.domains.get(name);
     if (domain === undefined) throw new InternalError('domain', `no domain ${name}`);
@@ -146,7 +156,8 @@ export class Software {
     const buffers =
       guest === null ? this.buffers : new FrameAllocator({ base: guest.base, frames: guest.pages });
     const domain = this.createTables(wanted, guest, buffers);
-    const passthrough = wanted.translation === 'passthrough';
+    // A user domain stands for what programs attach its devices to: nothing is mapped in itself.
+    const passthrough = wanted.translation === 'passthrough' || wanted.translation === 'user';
     const mapping = new DomainMapping(this.events, this.host, this.api, this.options, {
       domain,
       driver: this.driver,
@@ -154,7 +165,8 @@ export class Software {
       policy: passthrough ? 'passthrough' : wanted.policy,
       addressBits: wanted.address_bits,
     });
-    return { name: wanted.name, domain, mapping, buffers, mappedPages: new Set() };
+    const user = wanted.translation === 'user';
+    return { name: wanted.name, domain, mapping, user, buffers, mappedPages: new Set() };
   }
 
   private createTables(
@@ -163,6 +175,7 @@ export class Software {
     guestFrames: FrameAllocator,
   ): Domain {
     const { driver, scenario } = this;
+    if (wanted.translation === 'user') return driver.createDomain({ kind: 'passthrough' });
     const kind: DomainKind = wanted.translation;
     if (kind === 'passthrough') return driver.createDomain({ kind });
     const auto = AUTO_FORMATS[scenario.iommu.arch];

@@ -15,6 +15,7 @@ import { replicaNames } from './replicas.ts';
 import { firstRequester, requesterLimit } from './requesters.ts';
 import type { ResolvedDomain, ResolvedMaster, WrittenScenario } from './resolved.ts';
 import { TABLE_FORMATS } from './specs.ts';
+import { checkSteps, childNames } from './step-names.ts';
 
 export interface Finding {
   readonly path: KeyPath;
@@ -27,11 +28,16 @@ export function checkScenario(scenario: WrittenScenario): Finding[] {
     ...checkCaches(scenario),
     ...checkNames(scenario.domains, 'domains'),
     ...checkNames(scenario.devices, 'devices'),
+    ...checkNames(
+      scenario.programs.map(({ name }) => ({ name, count: 1 })),
+      'programs',
+    ),
     ...scenario.domains.flatMap((domain, i) => checkDomain(scenario, domain, ['domains', i])),
     ...checkDevices(scenario),
     ...checkRequesters(scenario),
     ...checkRun(scenario),
     ...checkRecording(scenario),
+    ...checkPrograms(scenario),
   ];
 }
 
@@ -165,6 +171,36 @@ function checkMaster(
   return findings;
 }
 
+/** Devices that programs bind, by name: those of user domains, and those on paper. */
+function checkPrograms({ programs, host, iommufd, domains, devices }: WrittenScenario): Finding[] {
+  const findings: Finding[] = [];
+  const report = (path: KeyPath, message: string): void => {
+    findings.push({ path, message });
+  };
+  const user = new Set(
+    domains.filter(({ translation }) => translation === 'user').flatMap(replicaNames),
+  );
+  const busyDevices = devices.filter(({ domain }) => user.has(domain)).flatMap(replicaNames);
+  const around = {
+    devices: [...busyDevices, ...iommufd.devices.map(({ name }) => name)],
+    busyDevices,
+    cores: host.cores,
+    programs: programs.flatMap(({ name, steps }) => [name, ...childNames(steps)]),
+  };
+  for (const [i, program] of programs.entries()) {
+    if (program.core >= host.cores) {
+      const message = `host.cores is ${host.cores}: the last core is ${host.cores - 1}`;
+      report(['programs', i, 'core'], message);
+    }
+    checkSteps(program.steps, around, ['programs', i, 'steps'], report);
+  }
+  if (iommufd.devices.length > 0 && iommufd.driver === 'hardware') {
+    const message = 'devices without hardware need a driver without: mock, or paper-...';
+    report(['iommufd', 'devices'], message);
+  }
+  return findings;
+}
+
 /** A unit's own refusal of its parameters, as a finding. */
 function refusals(path: KeyPath, build: () => unknown): Finding[] {
   try {
@@ -186,12 +222,13 @@ function checkRequesters({ iommu, devices }: WrittenScenario): Finding[] {
   return [{ path: ['iommu', 'riscv', 'directory_levels'], message }];
 }
 
-function checkRun({ run, devices }: WrittenScenario): Finding[] {
+function checkRun({ run, devices, programs }: WrittenScenario): Finding[] {
   const findings: Finding[] = [];
   if (run.warmup >= run.for) {
     findings.push({ path: ['run', 'warmup'], message: 'expected less than run.for' });
   }
-  if (devices.length === 0) findings.push({ path: ['devices'], message: 'expected a device' });
+  if (devices.length + programs.length === 0)
+    findings.push({ path: ['devices'], message: 'expected a device or a program' });
   return findings;
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { SWEEP_JSON_SCHEMA } from '../sweep.ts';
 import { scenarioType } from './scenario.ts';
+import { stepJsonSchema } from './step-schema.ts';
 
 const EXTENDS = {
   description: 'Preset names or files that this mapping builds on; its own keys win.',
@@ -19,7 +20,11 @@ export function scenarioJsonSchema(): Json {
   }) as Json;
   const properties = schema.properties as Json;
   properties.sweep = SWEEP_JSON_SCHEMA;
-  return { title: 'iommusim scenario', ...schema, $defs: { extends: EXTENDS } };
+  return {
+    title: 'iommusim scenario',
+    ...schema,
+    $defs: { extends: EXTENDS, step: stepJsonSchema() },
+  };
 }
 
 /**

@@ -170,6 +170,13 @@ export function section(shape: Shape, doc: string): z.ZodObject {
     .meta({ description: doc });
 }
 
+/** A list of mappings. */
+export function listOf(type: z.ZodType, doc: string): z.ZodType {
+  return z
+    .array(type, { error: ({ input }) => `expected a list; got ${describe(input)}` })
+    .meta({ description: doc });
+}
+
 /** A section that may be left out: then every parameter has its default. */
 export function optionalSection(shape: Shape, doc: string): z.ZodType {
   return section(shape, doc).prefault({});

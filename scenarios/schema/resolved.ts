@@ -5,12 +5,15 @@
  */
 import type { NicSpec } from '../../hw/dma/nic-spec.ts';
 import type { PatternSpec } from '../../hw/dma/spec.ts';
+import type { SyscallSpec } from '../../hw/host/programs/costs.ts';
+import type { ProgramSpec } from '../../hw/host/programs/step.ts';
 import type { HostSpec } from '../../hw/host/spec.ts';
 import type { MemorySpec } from '../../hw/memory/spec.ts';
 import type { LinkSpec } from '../../hw/pcie/spec.ts';
 import type { Values } from '../../sim/spec.ts';
 import type { Expectation } from '../expect.ts';
 import type { ResolvedIommu } from './iommu.ts';
+import type { ResolvedIommufd } from './iommufd.ts';
 import type { DomainSpec, RecordedSpec, RecordingSpec, RunSpec, ScenarioSpec } from './specs.ts';
 
 export type ResolvedMaster =
@@ -34,8 +37,11 @@ export interface ResolvedScenario extends Values<ScenarioSpec> {
   readonly iommu: ResolvedIommu;
   readonly host: Values<HostSpec>;
   readonly recording: Values<RecordingSpec>;
+  readonly syscalls: Values<SyscallSpec>;
+  readonly iommufd: ResolvedIommufd;
   readonly domains: readonly ResolvedDomain[];
   readonly devices: readonly ResolvedDevice[];
+  readonly programs: readonly ProgramSpec[];
   readonly expect: readonly Expectation[];
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { nicSpec } from '../../hw/dma/nic-spec.ts';
 import { patternSpec } from '../../hw/dma/spec.ts';
+import { syscallSpec } from '../../hw/host/programs/costs.ts';
 import { hostSpec } from '../../hw/host/spec.ts';
 import { memorySpec } from '../../hw/memory/spec.ts';
 import { linkSpec } from '../../hw/pcie/spec.ts';
@@ -9,7 +10,9 @@ import type { Spec } from '../../sim/spec.ts';
 import { didYouMean } from '../nearest.ts';
 import { expectType } from './expectation.ts';
 import { iommuType } from './iommu.ts';
-import { optionalSection, paramType, requiredType, section, specShape } from './param.ts';
+import { iommufdType } from './iommufd.ts';
+import { listOf, optionalSection, paramType, requiredType, section, specShape } from './param.ts';
+import { programsType } from './programs.ts';
 import { describe } from './quantity.ts';
 import {
   countParam,
@@ -63,12 +66,6 @@ const deviceType = section(
   'A device that issues DMAs.',
 );
 
-function listOf(type: z.ZodType, doc: string): z.ZodType {
-  return z
-    .array(type, { error: ({ input }) => `expected a list; got ${describe(input)}` })
-    .meta({ description: doc });
-}
-
 export const scenarioType: z.ZodType = section(
   {
     ...specShape(scenarioSpec),
@@ -77,8 +74,11 @@ export const scenarioType: z.ZodType = section(
     iommu: iommuType,
     host: optionalSection(specShape(hostSpec), 'Cores and what software costs on them.'),
     recording: optionalSection(specShape(recordingSpec), 'A recording of a real kernel, to play.'),
-    domains: listOf(domainType, 'Address spaces.'),
-    devices: listOf(deviceType, 'Devices.'),
+    syscalls: optionalSection(specShape(syscallSpec), 'What system calls of programs cost.'),
+    iommufd: iommufdType,
+    domains: listOf(domainType, 'Address spaces.').default([]),
+    devices: listOf(deviceType, 'Devices.').default([]),
+    programs: programsType,
     expect: expectType,
   },
   'A scenario: hardware, software and traffic.',

@@ -64,7 +64,7 @@ export const recordedSpec: RecordedSpec = {
 };
 
 /** How a domain translates. */
-export const TRANSLATIONS = ['passthrough', 'stage1', 'stage2', 'nested'] as const;
+export const TRANSLATIONS = ['passthrough', 'stage1', 'stage2', 'nested', 'user'] as const;
 
 /** Table formats by architecture and stage, shallowest first. */
 export const TABLE_FORMATS = {
@@ -113,7 +113,7 @@ export const domainSpec: DomainSpec = {
   translation: choice(
     'stage1',
     TRANSLATIONS,
-    'Stages that requests of the domain go through; vtd in legacy mode has stage2 only.',
+    'Stages that requests go through (vtd in legacy mode: stage2 only); user: as programs attach.',
   ),
   stage1: choice('auto', STAGE1, 'Format of the first-stage table; auto = Sv48.'),
   stage2: choice('auto', STAGE2, 'Format of the second-stage table; auto = Sv48x4 or SS4.'),

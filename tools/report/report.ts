@@ -3,9 +3,10 @@ import type { ExpectationResult } from '../../scenarios/expect.ts';
 import { figureText } from '../../scenarios/expect.ts';
 import { dmaSections } from './dma.ts';
 import { iommuSections } from './iommu.ts';
-import type { Palette, ReportStats } from './model.ts';
+import type { Palette, ReportStats, Section } from './model.ts';
+import { programSections } from './programs.ts';
 import { recordingSections } from './recording.ts';
-import { systemSections } from './system.ts';
+import { runSections, systemSections } from './system.ts';
 import { left, right, tableLines } from './table.ts';
 import { count, share, time } from './text.ts';
 
@@ -20,15 +21,28 @@ export function renderReport(stats: ReportStats, palette: Palette, description =
   const lines = headLines(stats, palette, description);
   const sections = [
     ...recordingSections(stats, palette),
-    ...dmaSections(stats, palette),
-    ...iommuSections(stats, palette),
-    ...systemSections(stats, palette),
+    ...programSections(stats, palette),
+    ...(hasTraffic(stats) ? hardwareSections(stats, palette) : []),
+    ...runSections(stats),
   ];
   for (const section of sections) {
     const note = section.note === '' ? '' : palette.dim(`  ${section.note}`);
     lines.push('', `${palette.title(section.title)}${note}`, ...section.lines);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Programs alone leave the hardware idle. */
+function hasTraffic({ programs, devices }: ReportStats): boolean {
+  return programs === undefined || devices === undefined || Object.keys(devices).length > 0;
+}
+
+function hardwareSections(stats: ReportStats, palette: Palette): Section[] {
+  return [
+    ...dmaSections(stats, palette),
+    ...iommuSections(stats, palette),
+    ...systemSections(stats, palette),
+  ];
 }
 
 function headLines(stats: ReportStats, palette: Palette, description: string): string[] {

@@ -11,8 +11,12 @@ export function systemSections(stats: ReportStats, palette: Palette): Section[] 
     sections.push(hostSection(stats.host, palette));
   }
   if (stats.safety !== undefined) sections.push(safetySection(stats.safety, palette));
-  if (stats.engine !== undefined) sections.push(engineSection(stats.engine));
   return sections;
+}
+
+/** How the run itself went. */
+export function runSections({ engine }: ReportStats): Section[] {
+  return engine === undefined ? [] : [engineSection(engine)];
 }
 
 function memorySection(memory: NonNullable<ReportStats['memory']>): Section {

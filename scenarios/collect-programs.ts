@@ -1,0 +1,56 @@
+/** Figures of the programs of a machine, their system calls, and what the kernel still holds. */
+import type { Program } from '../hw/host/programs/program.ts';
+import { latencyFigures } from './collect.ts';
+import type { Machine } from './machine/machine.ts';
+import type { UserSpace } from './machine/user-space.ts';
+import type { CallFigures, IommufdFigures, ProgramFigures, RunStats } from './stats.ts';
+
+type UserSpaceFigures = Pick<RunStats, 'programs' | 'ioctl' | 'kernel' | 'iommufd'>;
+
+/** Nothing when the scenario has no programs. */
+export function userSpaceFigures({ userSpace, clock }: Machine): UserSpaceFigures {
+  if (userSpace === null) return {};
+  const { programs, kernel } = userSpace;
+  const program = (one: Program): ProgramFigures => ({
+    steps: one.steps,
+    calls: one.calls,
+    refused: one.refused,
+    checks: one.checks,
+    failed_checks: one.failedChecks,
+    finished: one.finished,
+    elapsed_ps: clock.ps(one.endedAt),
+    failures: one.failures,
+  });
+  const calls = [...programs.book.calls].map(
+    ([name, { latency, errors, byErrno }]): [string, CallFigures] => [
+      name,
+      { ...latencyFigures(latency, clock), errors, by_errno: Object.fromEntries(byErrno) },
+    ],
+  );
+  return {
+    programs: Object.fromEntries(programs.list.map((one) => [one.name, program(one)])),
+    ioctl: Object.fromEntries(calls.sort(([a], [b]) => (a < b ? -1 : 1))),
+    kernel: {
+      pinned_pages: kernel.pins.total,
+      charged_bytes: kernel.memory.bytes,
+      charged_peak_bytes: kernel.memory.peakBytes,
+      allocations: kernel.memory.allocations,
+      frames_in_use: kernel.pins.inUse,
+    },
+    iommufd: hardwareFigures(userSpace),
+  };
+}
+
+function hardwareFigures({ hardware }: UserSpace): IommufdFigures | null {
+  if (hardware === null) return null;
+  const { figures, frames } = hardware;
+  return {
+    domains: figures.domains,
+    table_frames: figures.tables,
+    table_frames_in_use: frames.inUse,
+    entries_written: figures.entriesWritten,
+    invalidations: figures.invalidations,
+    broadcasts: figures.broadcasts,
+    shared_attachments: figures.sharedAttachments,
+  };
+}

@@ -1,0 +1,195 @@
+/**
+ * What programs run on: a kernel over the machine's memory with /dev/iommu, the driver behind it,
+ * and a VFIO file for each device that programs may bind.
+ */
+
+import { VtdDriver } from '../../hw/host/drivers/vtd.ts';
+import type { Command } from '../../hw/host/iommufd/call.ts';
+import type { IommuDevice } from '../../hw/host/iommufd/driver.ts';
+import type { HardwareCore } from '../../hw/host/iommufd/drivers/hardware/core.ts';
+import type { HardwareDevice } from '../../hw/host/iommufd/drivers/hardware/device.ts';
+import { RiscvIommufdDriver } from '../../hw/host/iommufd/drivers/hardware/riscv.ts';
+import { VtdIommufdDriver } from '../../hw/host/iommufd/drivers/hardware/vtd.ts';
+import { mockDriverOf } from '../../hw/host/iommufd/drivers/mock/driver.ts';
+import { MOCK_COMMANDS } from '../../hw/host/iommufd/drivers/mock/test-commands.ts';
+import { DeferredSync } from '../../hw/host/iommufd/hardware-sync.ts';
+import { IommuGroup } from '../../hw/host/iommufd/iommu-core/group.ts';
+import { openIommufd } from '../../hw/host/iommufd/iommufd-file.ts';
+import { VfioDeviceFile } from '../../hw/host/iommufd/vfio/cdev.ts';
+import { PhysicalBackend, VfioDevice } from '../../hw/host/iommufd/vfio/device.ts';
+import { Kernel } from '../../hw/host/kernel/kernel.ts';
+import { devicePath } from '../../hw/host/programs/actions.ts';
+import { CallCosts } from '../../hw/host/programs/costs.ts';
+import type { ProgramDevice, Traffic } from '../../hw/host/programs/environment.ts';
+import { Programs } from '../../hw/host/programs/programs.ts';
+import type { MemoryPort } from '../../hw/memory/port.ts';
+import type { Clock } from '../../sim/time/clock.ts';
+import type { EventQueue } from '../../sim/time/event-queue.ts';
+import type { ResolvedScenario } from '../schema/resolved.ts';
+import type { Device } from './devices.ts';
+import { paperDevices } from './paper-devices.ts';
+import type { Software } from './software.ts';
+
+const NODES = ['/dev/iommu', '/dev/vfio/vfio'] as const;
+interface PaperDevice {
+  readonly name: string;
+  readonly device: IommuDevice;
+  readonly group: IommuGroup;
+}
+
+const NO_COMMANDS: readonly Command[] = [];
+
+export interface UserSpaceSurroundings {
+  readonly scenario: ResolvedScenario;
+  readonly clock: Clock;
+  readonly events: EventQueue;
+  readonly software: Software;
+  readonly memory: MemoryPort;
+  readonly devices: readonly Device[];
+  readonly deviceIds: Int32Array;
+  /** DMAs done, by device. */
+  readonly completed: Float64Array;
+}
+
+export class UserSpace {
+  readonly kernel: Kernel;
+  readonly programs: Programs;
+  /** What the drivers of simulated hardware count; null without them. */
+  readonly hardware: HardwareCore | null;
+  /** By device; null: programs cannot bind it. */
+  private readonly bound: (HardwareDevice | null)[];
+  private readonly written: (Set<number> | null)[];
+
+  constructor(around: UserSpaceSurroundings) {
+    const { scenario, clock, events, software, memory } = around;
+    const { iommufd } = scenario;
+    this.kernel = new Kernel({ memory, frames: software.buffers });
+    const sync = new DeferredSync();
+    const commands = iommufd.driver === 'mock' ? MOCK_COMMANDS : NO_COMMANDS;
+    for (const path of NODES) {
+      this.kernel.registerNode(path, () => openIommufd(this.kernel, path, commands));
+    }
+    const devices = new Map<string, ProgramDevice>();
+    const add = (
+      name: string,
+      iommu: IommuDevice,
+      group: IommuGroup,
+      traffic: Traffic | null,
+    ): void => {
+      const vfio = new VfioDevice(name, new PhysicalBackend(iommu, group));
+      const open = (): VfioDeviceFile => new VfioDeviceFile(this.kernel, vfio);
+      this.kernel.registerNode(devicePath(name), open);
+      devices.set(name, { name, iommu, group, traffic });
+    };
+    const users = around.devices.map((device) => (device.domain.user ? device : null));
+    this.written = users.map((device) => (device === null ? null : new Set()));
+    const hardware = users.some((device) => device !== null) ? this.drive(around, sync) : null;
+    this.hardware = hardware?.core ?? null;
+    this.bound = users.map((device, index) => {
+      if (device === null || hardware === null) return null;
+      const iommu = hardware.add(device.name, around.deviceIds[index]);
+      add(device.name, iommu, iommu.group, this.trafficOf(device, around.completed));
+      return iommu;
+    });
+    for (const { name, device, group } of this.paperDevices(scenario)) {
+      add(name, device, group, null);
+    }
+    this.programs = new Programs(
+      {
+        events,
+        host: software.host,
+        kernel: this.kernel,
+        work: this.kernel.work,
+        costs: new CallCosts(scenario.syscalls, clock),
+        sync,
+        devices,
+        pathOf: () => software.path,
+        invalidates: iommufd.invalidation,
+        cycles: (ps) => clock.nearest(ps),
+      },
+      scenario.programs,
+    );
+  }
+
+  /** Number of the domain that a device is in now; -1: it is none that programs bind. */
+  domainOf(device: number): number {
+    const bound = this.bound[device];
+    if (bound === null || bound === undefined || bound.domain === null) return -1;
+    return bound.domain.domainOf(bound.unit).index;
+  }
+
+  /** A DMA was translated. */
+  wrote(device: number, page: number): void {
+    this.written[device]?.add(page);
+  }
+
+  dump(): string[] {
+    return this.programs.list.map((program) => program.describe());
+  }
+
+  // -------------------------------------------------------------------------------------------
+
+  /** The driver of the machine's own unit. */
+  private drive(
+    { scenario, events, software, memory }: UserSpaceSurroundings,
+    sync: DeferredSync,
+  ): { core: HardwareCore; add(name: string, id: number): HardwareDevice } {
+    const { iommufd } = scenario;
+    const ports = {
+      services: this.kernel,
+      memory,
+      frames: software.kernel,
+      sync,
+      nextDomain: () => software.nextDomain(),
+      observer: software.observer,
+      now: () => events.now,
+      shareAcrossInstances: iommufd.share_across_instances !== 'instance',
+    };
+    const { driver } = software;
+    if (driver instanceof VtdDriver) {
+      const made = new VtdIommufdDriver(ports);
+      const unit = made.addUnit(driver);
+      return { core: made.core, add: (name, id) => made.addDevice(unit, name, id) };
+    }
+    const made = new RiscvIommufdDriver(ports, { iommufd: iommufd.riscv_iommufd });
+    const unit = made.addUnit(driver);
+    return { core: made.core, add: (name, id) => made.addDevice(unit, name, id) };
+  }
+
+  private trafficOf(device: Device, completed: Float64Array): Traffic | null {
+    const { traffic, index } = device;
+    if (traffic === null) return null;
+    const written = this.written[index];
+    return {
+      start: (page) => traffic.start(page),
+      stop: () => traffic.stop(),
+      get completed() {
+        return completed[index];
+      },
+      get idle() {
+        return traffic.idle;
+      },
+      takeWritten() {
+        const pages = [...(written ?? [])].sort((a, b) => a - b);
+        written?.clear();
+        return pages;
+      },
+    };
+  }
+
+  private paperDevices({ iommufd }: ResolvedScenario): PaperDevice[] {
+    if (iommufd.driver === 'mock') {
+      const driver = mockDriverOf(this.kernel);
+      const PASID = 4;
+      return iommufd.devices.map(({ name, pasids }) => {
+        const device = driver.createDevice(pasids > 0 ? PASID : 0);
+        return { name, device, group: device.group };
+      });
+    }
+    return paperDevices(iommufd, this.kernel.memory).map((device) => {
+      const group = new IommuGroup(this.kernel.memory);
+      group.addDevice(device);
+      return { name: device.name, device, group };
+    });
+  }
+}

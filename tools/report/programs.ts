@@ -1,0 +1,66 @@
+/** Report sections about programs: how they ended, and their system calls. */
+import type { CallFigures, KernelFigures, ProgramFigures } from '../../scenarios/stats.ts';
+import type { Palette, ReportStats, Section } from './model.ts';
+import { left, right, tableLines } from './table.ts';
+import { count, size, time } from './text.ts';
+
+export function programSections(stats: ReportStats, palette: Palette): Section[] {
+  const { programs, ioctl, kernel } = stats;
+  if (programs === undefined) return [];
+  const sections = [programSection(programs, kernel, palette)];
+  if (ioctl !== undefined && Object.keys(ioctl).length > 0) {
+    sections.push(callSection(ioctl, palette));
+  }
+  return sections;
+}
+
+function programSection(
+  programs: Readonly<Record<string, ProgramFigures>>,
+  kernel: KernelFigures | undefined,
+  palette: Palette,
+): Section {
+  const heads = [left('program'), ...['steps', 'calls', 'refused', 'checks', 'failed'].map(right)];
+  const rows = Object.entries(programs).map(([name, figures]) => [
+    name,
+    ...[figures.steps, figures.calls, figures.refused, figures.checks].map(count),
+    {
+      text: count(figures.failed_checks),
+      paint: figures.failed_checks === 0 ? palette.good : palette.bad,
+    },
+    figures.finished ? `ended after ${time(figures.elapsed_ps)}` : 'did not end',
+  ]);
+  const lines = tableLines([...heads, left('')], rows, palette.head);
+  for (const { failures } of Object.values(programs)) {
+    lines.push(...failures.map((failure) => palette.bad(`  ${failure}`)));
+  }
+  if (kernel !== undefined) lines.push(heldLine(kernel, palette));
+  return { title: 'Programs', note: '', lines };
+}
+
+function heldLine(kernel: KernelFigures, palette: Palette): string {
+  const { pinned_pages, charged_bytes, charged_peak_bytes } = kernel;
+  const peak = `(at most ${size(charged_peak_bytes)})`;
+  return pinned_pages === 0 && charged_bytes === 0
+    ? palette.good(`nothing is left pinned or allocated in the kernel ${peak}`)
+    : `the kernel holds ${count(pinned_pages)} pinned pages and ${size(charged_bytes)} ${peak}`;
+}
+
+function callSection(calls: Readonly<Record<string, CallFigures>>, palette: Palette): Section {
+  const heads = [
+    left('call'),
+    right('count'),
+    right('errors'),
+    ...['mean', 'p50', 'p99', 'max'].map(right),
+    left(''),
+  ];
+  const rows = Object.entries(calls).map(([name, figures]) => [
+    name,
+    count(figures.count),
+    count(figures.errors),
+    ...[figures.mean_ps, figures.p50_ps, figures.p99_ps, figures.max_ps].map(time),
+    Object.entries(figures.by_errno)
+      .map(([errno, times]) => (times === 1 ? errno : `${errno} ${count(times)}`))
+      .join(' '),
+  ]);
+  return { title: 'System calls', note: '', lines: tableLines(heads, rows, palette.head) };
+}
