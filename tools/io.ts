@@ -8,6 +8,8 @@ export interface Io {
   readonly outIsTerminal: boolean;
   readonly errIsTerminal: boolean;
   readonly palette: Palette;
+  /** Where a command reads what is typed or piped to it; absent: from the process's stdin. */
+  input?(): NodeJS.ReadableStream & { readonly isTTY?: boolean };
 }
 
 /** Colours on a terminal only, and not when NO_COLOR is set. */

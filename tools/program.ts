@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { VERSION } from '../scenarios/version.ts';
 import { addCheck } from './commands/check.ts';
 import { addExplain } from './commands/explain.ts';
+import { addIoctl } from './commands/ioctl.ts';
 import { addMeasure } from './commands/measure.ts';
 import { addParameters } from './commands/parameters.ts';
 import { addReplay } from './commands/replay.ts';
@@ -32,6 +33,7 @@ export function buildProgram(io: Io, engine: Engine): Command {
   addExplain(program, io, engine);
   addCheck(program, io);
   addParameters(program, io);
+  addIoctl(program, io);
   addMeasure(program, io, engine);
   return program;
 }

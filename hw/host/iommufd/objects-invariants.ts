@@ -75,7 +75,7 @@ function expectedUsers(
 }
 
 /** Objects that count this one as a user; itself where a driver or an open file holds it. */
-function heldBy(object: IommufdObject): (IommufdObject | null)[] {
+export function heldBy(object: IommufdObject): (IommufdObject | null)[] {
   if (object instanceof HwptPaging) return [object.ioas, object.fault];
   if (object instanceof HwptNested) return [object.viommu ?? object.parent, object.fault];
   if (object instanceof Device) return [object];

@@ -28,12 +28,13 @@ export function ioctlHelp(spec: IoctlSpec): string[] {
 function fieldLines(layout: Layout, spec?: IoctlSpec): string[] {
   return Object.entries(layout.fields).map(([name, { kind, offset, count }]: [string, Field]) => {
     const type = count > 1 ? `${kind}[${count}]` : kind;
-    const answered = name.startsWith('out_') || (spec?.answers.includes(name) ?? false);
+    const both = spec?.answers.includes(name) ?? false;
+    const direction = name.startsWith('out_') ? 'out' : both ? 'in/out' : 'in';
     const symbols = symbolsOf(layout.name, name);
     const names =
       symbols === undefined ? '' : Object.keys(symbols.names).join(nameSeparator(symbols.kind));
-    const notes = [answered ? 'answered' : '', names].filter((note) => note !== '').join('; ');
-    return `  ${String(offset).padStart(3)} ${type.padEnd(6)} ${name}${notes && `  (${notes})`}`;
+    const place = `  ${String(offset).padStart(3)} ${type.padEnd(6)} ${direction.padEnd(6)}`;
+    return `${place} ${name}${names && `  (${names})`}`;
   });
 }
 

@@ -1,0 +1,42 @@
+/** What a unit on paper would have been told by a call. */
+import type { PaperRecord } from '../../hw/host/iommufd/drivers/paper/driver.ts';
+import type { Palette } from '../report/model.ts';
+import { hexNumber } from './dump.ts';
+
+export function recordLines(records: readonly PaperRecord[], palette: Palette): string[] {
+  return records.map((record) => palette.dim(`  hardware: ${recordText(record)}`));
+}
+
+export function recordsJson(records: readonly PaperRecord[]): {
+  readonly hardware?: readonly string[];
+} {
+  return records.length === 0 ? {} : { hardware: records.map(recordText) };
+}
+
+function recordText(record: PaperRecord): string {
+  switch (record.kind) {
+    case 'flush':
+      return `${unitName(record.unit)} drops all translations of a ${record.domain.kind} domain`;
+    case 'range': {
+      const { first, last, leaf } = record;
+      const what = leaf ? 'leaves' : 'leaves and tables';
+      return `${unitName(record.unit)} drops ${what} of ${hexNumber(first)}-${hexNumber(last)}`;
+    }
+    case 'commands': {
+      const words = record.commands.map(commandText);
+      return `${unitName(record.unit)} carries out ${words.join('; ')}`;
+    }
+    case 'response': {
+      const { device, request, code } = record;
+      return `${device.name} is answered ${code} for group ${request.grpid}`;
+    }
+  }
+}
+
+function unitName(unit: object): string {
+  return 'name' in unit ? String(unit.name) : 'the unit';
+}
+
+function commandText(command: readonly bigint[]): string {
+  return command.map(hexNumber).join(' ');
+}
