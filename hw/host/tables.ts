@@ -119,8 +119,7 @@ export class PageTables {
     let page = pageNumber(hi, lo);
     let frame = pageNumber(frameHi, frameLo);
     for (let left = pages; left > 0; ) {
-      const order = this.place(page, frame, left, access);
-      const step = 2 ** order;
+      const step = 2 ** this.place(page, frame, left, access);
       page += step;
       frame += step;
       left -= step;
@@ -228,9 +227,7 @@ export class PageTables {
 
   private storeLeaf(frameHi: number, frameLo: number, level: number, access: number): void {
     const { memory, words, tableHi, tableLo, offset } = this;
-    if (memory.read32(tableHi, tableLo, offset) !== 0) {
-      throw new InternalError('mapped-twice', 'an input page is mapped that is mapped already');
-    }
+    if (memory.read32(tableHi, tableLo, offset) !== 0) mappedTwice();
     this.format.encodeLeaf(frameHi, frameLo, level, access, this.user, words);
     memory.write32(tableHi, tableLo, offset, (words[0] & ~this.withoutBits) | this.leafBits);
     if (this.entryShift === 3) memory.write32(tableHi, tableLo, offset + 4, words[1]);
@@ -244,9 +241,7 @@ export class PageTables {
     this.format.encodeLeaf(frameHi, frameLo | 8, 0, access, this.user, words);
     for (let i = 0; i < NAPOT_PAGES; i++) {
       const offset = first + i * 8;
-      if (memory.read32(tableHi, tableLo, offset) !== 0) {
-        throw new InternalError('mapped-twice', 'an input page is mapped that is mapped already');
-      }
+      if (memory.read32(tableHi, tableLo, offset) !== 0) mappedTwice();
       memory.write32(tableHi, tableLo, offset, (words[0] & ~this.withoutBits) | this.leafBits);
       memory.write32(tableHi, tableLo, offset + 4, words[1] | 0x80000000);
     }
@@ -398,4 +393,8 @@ export class PageTables {
       return true;
     }
   }
+}
+
+function mappedTwice(): never {
+  throw new InternalError('mapped-twice', 'an input page is mapped that is mapped already');
 }

@@ -5,22 +5,12 @@
  * memory (AV=1), so that waiting costs no register reads.
  */
 import { InternalError, SimError } from '../../../sim/errors.ts';
-import { PN_LO_MASK, pageNumber, pnHi, pnLo } from '../../address.ts';
-import { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
+import { PN_LO_MASK, pnHi, pnLo } from '../../address.ts';
+import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
 import type { PageTableFormat } from '../../iommu/walk/format.ts';
 import type { TableFrames } from '../frames.ts';
-import { GuestMemoryPort } from '../guest.ts';
 import { PageTables, type TableOptions } from '../tables.ts';
-import type {
-  Domain,
-  DomainKind,
-  DomainOptions,
-  DriverPorts,
-  HostDriver,
-  PageRange,
-  SharedTables,
-  UserStage,
-} from './driver.ts';
+import type { Domain, DomainOptions, DriverPorts, HostDriver, PageRange } from './driver.ts';
 import { NO_TOKEN } from './driver.ts';
 import { CommandRing } from './ring.ts';
 import {
@@ -31,10 +21,11 @@ import {
   encodePageResponse,
   restrictToPage,
 } from './riscv-commands.ts';
+import { contextOf, GSCID_SHIFT, TC_V } from './riscv-contexts.ts';
 import type { DeviceDirectory } from './riscv-directory.ts';
+import { RiscvDomains } from './riscv-domains.ts';
 import { type HardwarePageRequest, RiscvPageRequests } from './riscv-page-requests.ts';
 import {
-  CAP_AMO_HWAD,
   CAP_ATS,
   IPSR_FIP,
   QUEUE_MEMORY_FAULT,
@@ -51,35 +42,6 @@ import {
   REG_IPSR,
   RiscvSetup,
 } from './riscv-setup.ts';
-import { Tags } from './tags.ts';
-
-const TC_V = 1n;
-const TC_EN_ATS = 1n << 1n;
-const TC_EN_PRI = 1n << 2n;
-/** Responses to page requests with a PASID carry it. */
-const TC_PRPR = 1n << 6n;
-const TC_GADE = 1n << 7n;
-const TC_SADE = 1n << 8n;
-const TC_SXL = 1n << 11n;
-const MODE_SHIFT = 60n;
-const GSCID_SHIFT = 44n;
-const PSCID_SHIFT = 12n;
-
-/** Widths of the ids: 20 and 16 bits. */
-const PSCIDS = 2 ** 20;
-const GSCIDS = 2 ** 16;
-
-/** iosatp and iohgatp modes; the 32-bit and 39-bit forms share a number (SXL and GXL tell). */
-const ATP_MODES: Readonly<Record<string, bigint>> = {
-  Sv32: 8n,
-  Sv39: 8n,
-  Sv48: 9n,
-  Sv57: 10n,
-  Sv32x4: 8n,
-  Sv39x4: 8n,
-  Sv48x4: 9n,
-  Sv57x4: 10n,
-};
 
 /** From 2 MiB on Linux invalidates the whole address space (RISCV_IOMMU_IOTLB_INVAL_LIMIT). */
 const PAGEWISE_LIMIT = 512;
@@ -114,8 +76,7 @@ export class RiscvDriver implements HostDriver {
   private statusHi = 0;
   private statusLo = 0;
   private fences = 0;
-  private readonly pscids: Tags;
-  private readonly gscids: Tags;
+  private readonly domains: RiscvDomains;
   private pageRequests: RiscvPageRequests | null = null;
   /** Devices that may send page requests. */
   private readonly requesters: Set<number> = new Set();
@@ -124,9 +85,7 @@ export class RiscvDriver implements HostDriver {
     this.ports = ports;
     this.options = options;
     this.setup = new RiscvSetup(ports);
-    const first = Math.max(1, ports.firstTag ?? 0);
-    this.pscids = new Tags(first, PSCIDS);
-    this.gscids = new Tags(first, GSCIDS);
+    this.domains = new RiscvDomains(ports);
   }
 
   initialise(): void {
@@ -168,45 +127,11 @@ export class RiscvDriver implements HostDriver {
   }
 
   createDomain(options: DomainOptions): Domain {
-    const { ports } = this;
-    const { kind, format } = options;
-    if (options.shared !== undefined) return this.shareTables(kind, options.shared);
-    if (options.user !== undefined) return this.createUserStage(options.user, options.parent);
-    const index = ports.nextDomain();
-    if (kind === 'passthrough') {
-      return { index, kind, tables: null, stage2: null, guest: null, tag1: -1, tag2: -1 };
-    }
-    if (format === undefined) throw new InternalError('domain', `a ${kind} domain has a format`);
-    if (kind === 'nested') return this.createNested(index, format, options);
-    const tables = new PageTables(format, ports.memory, ports.frames, {
-      ...options.tables,
-      ...guestLeaves(options, format),
-    });
-    if (kind === 'stage1') {
-      const tag1 = options.tag ?? this.pscids.take();
-      return { index, kind, tables, stage2: null, guest: null, tag1, tag2: -1 };
-    }
-    const guest = options.guest ?? null;
-    const domain: Domain = {
-      index,
-      kind,
-      tables,
-      stage2: null,
-      guest,
-      tag1: -1,
-      tag2: this.gscids.take(),
-    };
-    if (guest !== null) {
-      const all = ACCESS_READ | ACCESS_WRITE | ACCESS_EXECUTE;
-      const { base, hostBase, pages } = guest;
-      tables.map(pnHi(base), pnLo(base), pnHi(hostBase), pnLo(hostBase), pages, all);
-    }
-    return domain;
+    return this.domains.create(options);
   }
 
   releaseDomain(domain: Domain): void {
-    if (domain.kind === 'stage2') this.gscids.give(domain.tag2);
-    else if (domain.tag1 >= 0 && (domain.user?.tag ?? -1) < 0) this.pscids.give(domain.tag1);
+    this.domains.release(domain);
   }
 
   /** Contexts of the device allow ATS and page requests, from its next attachment on. */
@@ -221,24 +146,9 @@ export class RiscvDriver implements HostDriver {
     // command.
     const replaced = directory.readTc() & TC_V;
     if (replaced !== 0n) this.clearContext(directory, deviceId);
-    const nested = domain.kind === 'nested';
-    const first = domain.kind === 'stage1' || nested ? domain.tables : null;
-    const second = nested ? domain.stage2 : domain.kind === 'stage2' ? domain.tables : null;
-    const hardwareAd = (this.setup.capabilities & CAP_AMO_HWAD) !== 0n;
-    const user = domain.user;
-    let tc = TC_V;
-    if (hardwareAd && (user?.accessedDirty ?? true)) tc |= TC_SADE;
-    if (hardwareAd && second !== null) tc |= TC_GADE;
-    if (this.requesters.has(deviceId)) tc |= TC_EN_ATS | TC_EN_PRI | TC_PRPR;
-    if (first?.format.name === 'Sv32' || second?.format.name === 'Sv32x4') tc |= TC_SXL;
-    const gscid = BigInt(Math.max(0, domain.tag2)) << GSCID_SHIFT;
-    const pscid = BigInt(Math.max(0, domain.tag1)) << PSCID_SHIFT;
-    directory.write(
-      second === null ? 0n : rootPointer(second) | gscid,
-      first === null && user === undefined ? 0n : pscid,
-      user?.root ?? (first === null ? 0n : rootPointer(first)),
-    );
-    directory.writeTc(tc);
+    const context = contextOf(domain, this.setup.capabilities, this.requesters.has(deviceId));
+    directory.write(context.iohgatp, context.ta, context.fsc);
+    directory.writeTc(context.tc);
     if (replaced === 0n) return;
     encodeInvalDdt(this.words, deviceId);
     this.push();
@@ -364,52 +274,6 @@ export class RiscvDriver implements HostDriver {
 
   // -------------------------------------------------------------------------------------------
 
-  private shareTables(kind: DomainKind, { index, tables }: SharedTables): Domain {
-    const second = kind === 'stage2';
-    const tag1 = second ? -1 : this.pscids.take();
-    const tag2 = second ? this.gscids.take() : -1;
-    return { index, kind, tables, stage2: null, guest: null, tag1, tag2 };
-  }
-
-  private createUserStage(user: UserStage, parent: Domain | undefined): Domain {
-    const stage2 = parent?.tables ?? null;
-    if (parent === undefined || stage2 === null) {
-      throw new InternalError('domain', "a guest's own first stage stands on a second stage");
-    }
-    const tag1 = user.tag >= 0 ? user.tag : this.pscids.take();
-    const { index } = user;
-    return {
-      index,
-      kind: 'nested',
-      tables: null,
-      stage2,
-      guest: null,
-      tag1,
-      tag2: parent.tag2,
-      user,
-    };
-  }
-
-  private createNested(index: number, format: PageTableFormat, options: DomainOptions): Domain {
-    const { parent, guestFrames } = options;
-    const guest = parent?.guest ?? null;
-    const stage2 = parent?.tables ?? null;
-    if (parent === undefined || guestFrames === undefined || guest === null || stage2 === null) {
-      throw new InternalError('domain', 'a nested domain has a guest as parent, and its frames');
-    }
-    const memory = new GuestMemoryPort(guest, this.ports.memory);
-    const tables = new PageTables(format, memory, guestFrames, options.tables);
-    return {
-      index,
-      kind: 'nested',
-      tables,
-      stage2,
-      guest,
-      tag1: this.pscids.take(),
-      tag2: parent.tag2,
-    };
-  }
-
   /** Takes a valid context away (specification, "Changing device directory table entry"). */
   private clearContext(directory: DeviceDirectory, deviceId: number): void {
     if (this.roomFor(5) < 5) {
@@ -460,23 +324,8 @@ export class RiscvDriver implements HostDriver {
   }
 }
 
-/** MODE and PPN of a root table, as iosatp and iohgatp hold them. */
-function rootPointer(tables: PageTables): bigint {
-  const mode = ATP_MODES[tables.format.name];
-  if (mode === undefined) {
-    throw new SimError('driver', `${tables.format.name} is no format of the RISC-V IOMMU`);
-  }
-  return (mode << MODE_SHIFT) | BigInt(pageNumber(tables.rootHi, tables.rootLo));
-}
-
 function needTables(domain: Domain): PageTables {
   if (domain.tables === null)
     throw new InternalError('domain', 'a passthrough domain has no tables');
   return domain.tables;
-}
-
-/** Leaves of the size that a guest's memory is laid out in. */
-function guestLeaves(options: DomainOptions, format: PageTableFormat): { maxLeafLevel?: number } {
-  if (options.guest === undefined) return {};
-  return { maxLeafLevel: Math.floor(options.guest.pageOrder / format.indexBits) };
 }

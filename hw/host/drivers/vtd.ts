@@ -28,6 +28,7 @@ import {
   widestLevels,
 } from './vtd-commands.ts';
 import { clearPage, VtdContexts } from './vtd-contexts.ts';
+import { takeFaults } from './vtd-faults.ts';
 
 // Register offsets (VT-d specification, "Register Descriptions").
 const REG_CAP = 0x08;
@@ -35,7 +36,6 @@ const REG_ECAP = 0x10;
 const REG_GCMD = 0x18;
 const REG_GSTS = 0x1c;
 const REG_RTADDR = 0x20;
-const REG_FSTS = 0x34;
 const REG_FECTL = 0x38;
 const REG_FEDATA = 0x3c;
 const REG_FEADDR = 0x40;
@@ -55,9 +55,6 @@ const GCMD_ROOT_POINTER = 1n << 30n;
 const GCMD_QUEUED_INVALIDATION = 1n << 26n;
 /** Bits of GSTS that are commands to keep up when GCMD is written: not the one-shot ones. */
 const GSTS_KEEP = 0x96ffffffn;
-const FSTS_CLEARABLE = 0x7dn;
-const FAULT_RECORD_BYTES = 16;
-const FAULT_RECORD_F = 1n << 63n;
 
 /** 0xfee00000 to 0xfeefffff: writes there are interrupts (Linux reserves the range likewise). */
 const INTERRUPT_RANGE: PageRange = { first: 0xfee00, pages: 0x100 };
@@ -301,17 +298,7 @@ export class VtdDriver implements HostDriver {
   }
 
   serviceFaults(): number {
-    const base = Number((this.capabilities >> 24n) & 0x3ffn) * FAULT_RECORD_BYTES;
-    const records = Number((this.capabilities >> 40n) & 0xffn) + 1;
-    let taken = 0;
-    for (let i = 0; i < records; i++) {
-      const high = base + i * FAULT_RECORD_BYTES + 8;
-      if ((this.read(high, 8) & FAULT_RECORD_F) === 0n) continue;
-      this.write(high, 8, FAULT_RECORD_F);
-      taken++;
-    }
-    this.write(REG_FSTS, 4, FSTS_CLEARABLE);
-    return taken;
+    return takeFaults(this.ports.registers, this.capabilities);
   }
 
   // -------------------------------------------------------------------------------------------
