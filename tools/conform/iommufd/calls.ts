@@ -1,4 +1,6 @@
-/** Replays the system calls besides ioctl, and the changes of memory that programs made themselves. */
+/**
+ * Replays the system calls besides ioctl, and the changes of memory that programs made themselves.
+ */
 import { PAGE_SIZE } from '../../../hw/host/kernel/api.ts';
 import { MemoryFile } from '../../../hw/host/kernel/memory-file.ts';
 import { MAP_FIXED } from '../../../hw/host/kernel/mmap.ts';

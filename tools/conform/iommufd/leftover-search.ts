@@ -1,4 +1,6 @@
-/** Replays a case, and looks for leftovers of earlier sequences that explain how it was answered. */
+/**
+ * Replays a case, and looks for leftovers of earlier sequences that explain how it was answered.
+ */
 import type { RecordedCase, RecordedLayout } from './cases.ts';
 import {
   applyLeftovers,

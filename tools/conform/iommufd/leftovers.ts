@@ -1,11 +1,12 @@
 /**
- * What earlier sequences of a recorded run left behind. Generated sequences ran one after the other
- * on one kernel, in the order of their ids, on the same memory. A sequence that maps a file of its
- * own context (the descriptor of /dev/iommu, of an access or of a queue) leaves a context that
- * holds itself: its pins and its charge to the user never go away, and later sequences see them
- * (MD_CHECK_REFS, RLIMIT_MEMLOCK). Of the sequences that are there, it is known what they leave. Only
- * part of them is in a set: what the others left is deduced from the answers. A case agrees when
- * one state explains all of it; what is certain carries over, since leftovers only grow.
+ * What earlier sequences of a recorded run left behind. Generated sequences ran one after the
+ * other on one kernel, in the order of their ids, on the same memory. A sequence that maps a file
+ * of its own context (the descriptor of /dev/iommu, of an access or of a queue) leaves a context
+ * that holds itself: its pins and its charge to the user never go away, and later sequences see
+ * them (MD_CHECK_REFS, RLIMIT_MEMLOCK). Of the sequences that are there, it is known what they
+ * leave. Only part of them is in a set: what the others left is deduced from the answers. A case
+ * agrees when one state explains all of it; what is certain carries over, since leftovers only
+ * grow.
  */
 import { PAGE_SIZE } from '../../../hw/host/kernel/api.ts';
 import { bytesOf, type RecordedCase, type RecordedLayout } from './cases.ts';

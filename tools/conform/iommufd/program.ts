@@ -1,7 +1,7 @@
 /**
- * A replayed process: its system calls, and its memory as the program itself reaches it. Protections
- * do not count there: what the recordings store in a read-only page was stored through another,
- * writable mapping of it.
+ * A replayed process: its system calls, and its memory as the program itself reaches it.
+ * Protections do not count there: what the recordings store in a read-only page was stored through
+ * another, writable mapping of it.
  */
 import { PAGE_SIZE } from '../../../hw/host/kernel/api.ts';
 import type { Kernel } from '../../../hw/host/kernel/kernel.ts';

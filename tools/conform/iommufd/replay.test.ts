@@ -1,4 +1,7 @@
-/** The replayer of recorded /dev/iommu cases: small cases by hand, and the recordings where they are. */
+/**
+ * The replayer of recorded /dev/iommu cases: small cases by hand, and the recordings where they
+ * are.
+ */
 import { existsSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,7 +1,7 @@
 /**
  * What fault queues and vIOMMU event queues share (struct iommufd_eventq,
- * drivers/iommu/iommufd/eventq.c): an object with an open file of its own. The file holds the object
- * and the file of the context, so that both outlive it.
+ * drivers/iommu/iommufd/eventq.c): an object with an open file of its own. The file holds the
+ * object and the file of the context, so that both outlive it.
  */
 import type { OpenFile, Process } from '../../kernel/api.ts';
 import type { IoctlCall } from '../call.ts';

@@ -1,7 +1,7 @@
 /**
- * vDEVICE (IOMMUFD_OBJ_VDEVICE, drivers/iommu/iommufd/viommu.c): the name that a virtual machine has
- * for a device behind its vIOMMU. It holds the vIOMMU, and the device as a lookup does: when the
- * device goes first, the kernel ends the vDEVICE and its id stays taken.
+ * vDEVICE (IOMMUFD_OBJ_VDEVICE, drivers/iommu/iommufd/viommu.c): the name that a virtual machine
+ * has for a device behind its vIOMMU. It holds the vIOMMU, and the device as a lookup does: when
+ * the device goes first, the kernel ends the vDEVICE and its id stays taken.
  */
 import { fail } from '../../kernel/errno.ts';
 import type { Command, IoctlCall } from '../call.ts';

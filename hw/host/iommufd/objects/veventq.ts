@@ -1,7 +1,7 @@
 /**
- * Event queue of a vIOMMU (IOMMUFD_OBJ_VEVENTQ, drivers/iommu/iommufd/eventq.c and driver.c): events
- * of one type on their way to a virtual machine. Each is numbered; what does not fit the depth
- * leaves a single LOST header at the tail, and the gap in the numbers.
+ * Event queue of a vIOMMU (IOMMUFD_OBJ_VEVENTQ, drivers/iommu/iommufd/eventq.c and driver.c):
+ * events of one type on their way to a virtual machine. Each is numbered; what does not fit the
+ * depth leaves a single LOST header at the tail, and the gap in the numbers.
  */
 import type { Process } from '../../kernel/api.ts';
 import { Errno, fail } from '../../kernel/errno.ts';

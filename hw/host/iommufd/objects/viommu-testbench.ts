@@ -1,4 +1,6 @@
-/** A nesting parent and a device of a driver that has vIOMMUs, written down as they go; for tests. */
+/**
+ * A nesting parent and a device of a driver that has vIOMMUs, written down as they go; for tests.
+ */
 import { fail } from '../../kernel/errno.ts';
 import type {
   Domain,

@@ -154,7 +154,7 @@ export class MockDriver implements IommuDriver {
     return new MockNestedDomain(this, this.services.memory, parent, iotlb, viommu);
   }
 
-  /** Pages whose first word is the one in the data, which is answered beside where they can be mapped. */
+  /** Pages whose first word is the one in the data; where to map them is part of the answer. */
   private loopback(host: ViommuHost, data: UserData): LoopbackPages {
     const { at, minSize, size } = VIOMMU_SELFTEST;
     const bytes = copyStruct(data, IOMMU_VIOMMU_TYPE_SELFTEST, minSize, size);

@@ -1,6 +1,6 @@
 /**
- * A mock device that user space has made (IOMMUFD_OBJ_SELFTEST): it stands for the driver that would
- * bind a device of its own, and goes with the object.
+ * A mock device that user space has made (IOMMUFD_OBJ_SELFTEST): it stands for the driver that
+ * would bind a device of its own, and goes with the object.
  */
 import type { Context } from '../../context.ts';
 import { IommufdObject } from '../../object.ts';
