@@ -79,7 +79,7 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   },
   'iommufd.many-areas': {
     unit: 'ratio',
-    doc: 'Time of map, unmap and look-up among a million areas over that among a thousand.',
+    doc: 'Worst of map, unmap, look-up: time among a million areas over that among a thousand.',
     run: benchManyAreas,
   },
   'trace.write': {
