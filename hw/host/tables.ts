@@ -1,8 +1,7 @@
 /**
  * The kernel's page-table code: builds and takes down the tables of one stage in simulated memory,
- * for any PageTableFormat. The memory port decides where the tables stand: host memory, or guest
- * memory, and then entries hold guest physical pages. Tables stay when their entries are cleared,
- * unless the caller asks for their removal.
+ * for any PageTableFormat. In guest memory (by the port) entries hold guest physical pages. Tables
+ * stay when their entries are cleared, unless the caller asks for their removal.
  */
 import { InputError, InternalError } from '../../sim/errors.ts';
 import { hex, PN_LO_BITS, PN_LO_MASK, pageNumber, pnHi, pnLo } from '../address.ts';

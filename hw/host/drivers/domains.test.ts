@@ -1,4 +1,4 @@
-/** Domains that come and go: detached devices, ids and frames that are used again, page requests. */
+/** Domains that come and go: detached devices, ids and frames used again, page responses. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';

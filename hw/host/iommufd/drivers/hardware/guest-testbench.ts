@@ -1,4 +1,4 @@
-/** For tests: a guest whose memory is user memory, with first-stage tables that it writes itself. */
+/** For tests: a guest in user memory, with first-stage tables that it writes itself. */
 import { pageNumber, pnHi, pnLo } from '../../../../address.ts';
 import type { PageTableFormat } from '../../../../iommu/walk/format.ts';
 import { MEM_OK, type MemoryPort } from '../../../../memory/port.ts';
