@@ -19,6 +19,7 @@ export function userSpaceFigures({ userSpace, clock }: Machine): UserSpaceFigure
     failed_checks: one.failedChecks,
     finished: one.finished,
     elapsed_ps: clock.ps(one.endedAt),
+    values: Object.fromEntries([...one.names].map(([name, value]) => [name, plainValue(value)])),
     failures: one.failures,
   });
   const calls = [...programs.book.calls].map(
@@ -39,6 +40,10 @@ export function userSpaceFigures({ userSpace, clock }: Machine): UserSpaceFigure
     },
     iommufd: hardwareFigures(userSpace),
   };
+}
+
+function plainValue(value: bigint): number | string {
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : `0x${value.toString(16)}`;
 }
 
 function hardwareFigures({ hardware }: UserSpace): IommufdFigures | null {

@@ -198,6 +198,8 @@ export interface ProgramFigures {
   readonly finished: boolean;
   /** From the start of the run to its end; 0 where it did not end. */
   readonly elapsed_ps: number;
+  /** What its names stood for at the end; hexadecimal where a number is not exact. */
+  readonly values: Readonly<Record<string, number | string>>;
   /** File, line and what was found, of the first checks that failed. */
   readonly failures: readonly string[];
 }

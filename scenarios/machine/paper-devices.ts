@@ -2,6 +2,7 @@
 import type { IommuDevice } from '../../hw/host/iommufd/driver.ts';
 import { createPaperDriver } from '../../hw/host/iommufd/drivers/paper/create.ts';
 import type { PaperDeviceOptions } from '../../hw/host/iommufd/drivers/paper/device.ts';
+import type { PaperRecord } from '../../hw/host/iommufd/drivers/paper/driver.ts';
 import { CMDQV_FEATURES } from '../../hw/host/iommufd/drivers/paper/smmuv3-unit.ts';
 import type { KernelMemory } from '../../hw/host/kernel/kernel-memory.ts';
 import { defaults, type Values } from '../../sim/spec.ts';
@@ -9,9 +10,18 @@ import { type PaperUnitSpec, paperUnitSpec, type ResolvedIommufd } from '../sche
 
 type UnitValues = Values<PaperUnitSpec>;
 
-export function paperDevices(iommufd: ResolvedIommufd, memory: KernelMemory): IommuDevice[] {
+/** `observe` is told what units would be. */
+export function paperDevices(
+  iommufd: ResolvedIommufd,
+  memory: KernelMemory,
+  observe?: (record: PaperRecord) => void,
+): IommuDevice[] {
   const { share_across_instances: sharing } = iommufd;
-  const options = { memory, ...(sharing !== 'driver' && { sharing }) };
+  const options = {
+    memory,
+    ...(sharing !== 'driver' && { sharing }),
+    ...(observe !== undefined && { observe }),
+  };
   switch (iommufd.driver) {
     case 'paper-vtd':
       return addAll(iommufd, createPaperDriver('vtd', options), (unit) => ({
@@ -35,15 +45,18 @@ export function paperDevices(iommufd: ResolvedIommufd, memory: KernelMemory): Io
       }));
     case 'paper-riscv': {
       const bindable = iommufd.riscv_iommufd;
-      return addAll(
-        iommufd,
-        createPaperDriver('riscv-linux', { ...options, bindable }),
-        () => ({}),
-      );
+      const driver = createPaperDriver('riscv-linux', { ...options, bindable });
+      return addAll(iommufd, driver, (unit) => ({ mode: riscvMode(unit.address_bits) }));
     }
     default:
       return [];
   }
+}
+
+/** Sv39, Sv48 or Sv57: the widest that a unit has. */
+function riscvMode(bits: number): 39 | 48 | 57 {
+  if (bits < 48) return 39;
+  return bits < 57 ? 48 : 57;
 }
 
 interface PaperMaker<Unit, Features> {

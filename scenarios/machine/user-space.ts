@@ -15,12 +15,15 @@ import { MOCK_COMMANDS } from '../../hw/host/iommufd/drivers/mock/test-commands.
 import { DeferredSync } from '../../hw/host/iommufd/hardware-sync.ts';
 import { IommuGroup } from '../../hw/host/iommufd/iommu-core/group.ts';
 import { openIommufd } from '../../hw/host/iommufd/iommufd-file.ts';
+import { VtdLegacyIommu } from '../../hw/host/iommufd/legacy/driver.ts';
+import { LegacyUapi } from '../../hw/host/iommufd/legacy/uapi.ts';
 import { VfioDeviceFile } from '../../hw/host/iommufd/vfio/cdev.ts';
 import { PhysicalBackend, VfioDevice } from '../../hw/host/iommufd/vfio/device.ts';
 import { Kernel } from '../../hw/host/kernel/kernel.ts';
 import { devicePath } from '../../hw/host/programs/actions.ts';
 import { CallCosts } from '../../hw/host/programs/costs.ts';
 import type { ProgramDevice, Traffic } from '../../hw/host/programs/environment.ts';
+import { LegacyCalls } from '../../hw/host/programs/legacy.ts';
 import { Programs } from '../../hw/host/programs/programs.ts';
 import type { MemoryPort } from '../../hw/memory/port.ts';
 import type { Clock } from '../../sim/time/clock.ts';
@@ -102,6 +105,7 @@ export class UserSpace {
         work: this.kernel.work,
         costs: new CallCosts(scenario.syscalls, clock),
         sync,
+        legacy: iommufd.legacy_uapi === 'none' ? null : this.legacyCalls(),
         devices,
         pathOf: () => software.path,
         invalidates: iommufd.invalidation,
@@ -154,6 +158,12 @@ export class UserSpace {
     const made = new RiscvIommufdDriver(ports, { iommufd: iommufd.riscv_iommufd });
     const unit = made.addUnit(driver);
     return { core: made.core, add: (name, id) => made.addDevice(unit, name, id) };
+  }
+
+  /** VT-d's driver of the time. */
+  private legacyCalls(): LegacyCalls {
+    const { memory } = this.kernel;
+    return new LegacyCalls(new LegacyUapi(memory, new VtdLegacyIommu({ memory })));
   }
 
   private trafficOf(device: Device, completed: Float64Array): Traffic | null {

@@ -2,8 +2,10 @@
  * What the schema of single keys cannot see: geometries that no hardware has, names that do not
  * exist, combinations that an architecture does not know. All findings are returned at once.
  */
+
 import { nicOptions } from '../../hw/dma/nic-spec.ts';
 import { patternOptions } from '../../hw/dma/spec.ts';
+import type { Step } from '../../hw/host/programs/step.ts';
 import { memoryTimingConfig } from '../../hw/memory/spec.ts';
 import { linkOptions } from '../../hw/pcie/spec.ts';
 import { InputError } from '../../sim/errors.ts';
@@ -171,6 +173,10 @@ function checkMaster(
   return findings;
 }
 
+function usesLegacy(steps: readonly Step[]): boolean {
+  return steps.some((step) => step.verb === 'legacy' || usesLegacy(step.steps));
+}
+
 /** Devices that programs bind, by name: those of user domains, and those on paper. */
 function checkPrograms({ programs, host, iommufd, domains, devices }: WrittenScenario): Finding[] {
   const findings: Finding[] = [];
@@ -193,6 +199,9 @@ function checkPrograms({ programs, host, iommufd, domains, devices }: WrittenSce
       report(['programs', i, 'core'], message);
     }
     checkSteps(program.steps, around, ['programs', i, 'steps'], report);
+  }
+  if (iommufd.legacy_uapi === 'none' && programs.some(({ steps }) => usesLegacy(steps))) {
+    report(['iommufd', 'legacy_uapi'], 'expected "2020": a program makes legacy calls');
   }
   if (iommufd.devices.length > 0 && iommufd.driver === 'hardware') {
     const message = 'devices without hardware need a driver without: mock, or paper-...';

@@ -66,7 +66,7 @@ export const paperUnitSpec: PaperUnitSpec = {
   dirty_tracking: flag(true, 'The unit sets dirty bits in tables.'),
   nesting: flag(true, 'The unit has two stages.'),
   snoop_control: flag(true, 'The unit can force DMA to be coherent (VT-d).'),
-  address_bits: count(48, 'Width of input addresses (VT-d).', { min: 39, max: 57 }),
+  address_bits: count(48, 'Width of input addresses (VT-d, RISC-V).', { min: 39, max: 57 }),
   domain_id_bits: count(16, 'log2 of the domain ids or VMIDs.', { min: 4, max: 16 }),
   cmdqv: flag(false, 'Virtual command queues as in Tegra241 (SMMUv3).'),
 };

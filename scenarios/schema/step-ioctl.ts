@@ -10,6 +10,7 @@ import { elementBytes, type Layout } from '../../hw/host/iommufd/uapi/layout.ts'
 import { IOVA_RANGE } from '../../hw/host/iommufd/uapi/structs.ts';
 import { resolve } from '../../hw/host/iommufd/uapi/symbolic.ts';
 import { symbolsOf } from '../../hw/host/iommufd/uapi/symbols.ts';
+import { LEGACY_CALLS } from '../../hw/host/programs/legacy.ts';
 import type { FieldValue, FieldValues } from '../../hw/host/programs/step.ts';
 import {
   expressionProblem,
@@ -151,6 +152,18 @@ function checkValue(
       const known = names.length === 0 ? 'it takes a number' : `known: ${names.join(', ')}`;
       report(path, `no value is called ${name.trim()}${didYouMean(name.trim(), names)}; ${known}`);
     }
+  }
+}
+
+/** Fields of a structure of the interface of 2020. */
+export function checkLegacy(given: FieldValues, path: KeyPath, report: Report): void {
+  const form = LEGACY_CALLS[String(given.call)];
+  if (form === undefined) return;
+  for (const [field, value] of Object.entries((given.with ?? {}) as FieldValues)) {
+    if (form === null) report([...path, field], `${String(given.call)} has no structure`);
+    else if (form.fields[field] === undefined)
+      unknownField(form, field, [], [...path, field], report);
+    else checkField(form, field, value, [...path, field], report);
   }
 }
 

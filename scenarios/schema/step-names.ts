@@ -82,7 +82,8 @@ class NameCheck {
     for (const [field, value] of Object.entries(step.given)) {
       const kind = args?.[field]?.kind;
       if (kind === 'comparison') this.comparison(value, at, known);
-      else if (kind === undefined || kind === 'value') this.value(value, [...at, field], known);
+      else if (kind === undefined || kind === 'value' || kind === 'fields')
+        this.value(value, [...at, field], known);
     }
     this.value(step.on, [...path, 'on'], known);
     this.value(step.pointer, [...path, 'pointer'], known);

@@ -15,7 +15,14 @@ import {
 import { didYouMean } from '../nearest.ts';
 import type { KeyPath } from '../problem.ts';
 import { describe, readQuantity } from './quantity.ts';
-import { answersOf, checkIoctl, IOCTL_NAMES, onlyAnswer, type Report } from './step-ioctl.ts';
+import {
+  answersOf,
+  checkIoctl,
+  checkLegacy,
+  IOCTL_NAMES,
+  onlyAnswer,
+  type Report,
+} from './step-ioctl.ts';
 
 /** Keys of a step besides the one that says what is done. */
 export const MODIFIERS = ['as', 'expect', 'on', 'tail', 'pointer', 'steps'] as const;
@@ -132,6 +139,7 @@ function readArguments(
     const read = readArgument(argument, value, at, report);
     if (read !== undefined) given[name] = read;
   }
+  if (key === 'legacy') checkLegacy(given, [...path, 'with'], report);
   for (const [name, { needed, doc }] of Object.entries(verb.args)) {
     if (needed === true && written[name] === undefined) {
       report(path, `${key} needs ${name}: ${doc}`);
@@ -166,6 +174,17 @@ function readArgument(
       return typeof input === 'number' ? input : readExpression(input, path, report, true);
     case 'names':
       return readFlagNames(argument, input, path, report);
+    case 'choice': {
+      const { choices = [] } = argument;
+      if (typeof input === 'string' && choices.includes(input)) return input;
+      const hint = didYouMean(String(input), choices);
+      report(path, `expected one of ${choices.join(', ')}; got ${describe(input)}${hint}`);
+      return undefined;
+    }
+    case 'fields':
+      if (isFields(input as FieldValue)) return input as FieldValue;
+      report(path, `expected fields; got ${describe(input)}`);
+      return undefined;
     case 'comparison':
       return readComparison(input, path, report);
     default:

@@ -87,7 +87,7 @@ function verbSchema(verb: VerbSpec): Json {
   return { description: verb.doc, anyOf: [argumentSchema(main), object(verb.doc, properties)] };
 }
 
-function argumentSchema({ kind, doc, names }: Argument): Json {
+function argumentSchema({ kind, doc, names, choices }: Argument): Json {
   switch (kind) {
     case 'flag':
       return { description: doc, type: 'boolean' };
@@ -95,6 +95,10 @@ function argumentSchema({ kind, doc, names }: Argument): Json {
       return { description: doc, type: 'integer', minimum: 0 };
     case 'value':
       return { description: doc, type: ['string', 'integer'] };
+    case 'choice':
+      return { description: doc, enum: [...(choices ?? [])] };
+    case 'fields':
+      return { description: doc, type: 'object' };
     case 'names': {
       const name = { enum: Object.keys(names ?? {}) };
       return {

@@ -34,7 +34,8 @@ export interface Answer {
 }
 
 const HUGE_BYTES = 2 ** 21;
-const READ_BYTES = 4096;
+/** Whole messages of a fault queue. */
+const READ_BYTES = 102 * HWPT_PGFAULT.size;
 const PASID_VALID = 1;
 const LAST_PAGE = 2;
 const WRITABLE = PROT_READ | PROT_WRITE;
@@ -89,6 +90,8 @@ export class Actions {
         return this.respond(step);
       case 'page_request':
         return this.pageRequest(step);
+      case 'legacy':
+        return this.legacy(step);
       default:
         throw new InternalError('program', `${step.verb} is no system call`);
     }
@@ -225,6 +228,19 @@ export class Actions {
     const address = this.scratch.place(bytes);
     const answer = this.calls.write(this.number(step, 'fd'), address, bytes.length);
     return this.one('write', answer, 'bytes');
+  }
+
+  private legacy(step: Step): Answer {
+    const { legacy, devices } = this.environment;
+    if (legacy === null) throw new InternalError('program', 'no interface of 2020');
+    const { given } = step;
+    const caller = {
+      process: this.process,
+      scratch: this.scratch,
+      value: (written: string | number) => this.value(written),
+    };
+    const answer = legacy.run(caller, given, devices.get(String(given.device)) ?? null);
+    return this.one(`legacy_${String(given.call)}`, answer, 'value');
   }
 
   /** No call of the program, but something that the kernel hears of and may refuse. */

@@ -9,6 +9,7 @@ import type { IommuGroup } from '../iommufd/iommu-core/group.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { CallWork } from '../kernel/work.ts';
 import type { CallCosts } from './costs.ts';
+import type { LegacyCalls } from './legacy.ts';
 
 /** A device that programs bind, attach and start. */
 export interface ProgramDevice {
@@ -38,6 +39,8 @@ export interface Environment {
   readonly work: CallWork;
   readonly costs: CallCosts;
   readonly sync: DeferredSync;
+  /** Null: the machine has no interface of 2020. */
+  readonly legacy: LegacyCalls | null;
   readonly devices: ReadonlyMap<string, ProgramDevice>;
   /** How a driver's invalidations reach its unit. */
   pathOf(driver: IommuDriver): InvalidationPath;

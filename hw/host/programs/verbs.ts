@@ -3,6 +3,8 @@
  * schema, its checks and its help come from this table.
  */
 
+import { LEGACY_CALLS } from './legacy.ts';
+
 export type ArgumentKind =
   /** A value, calculated when the step runs. */
   | 'value'
@@ -16,7 +18,11 @@ export type ArgumentKind =
   /** Values by name, compared. */
   | 'comparison'
   /** A flag word by names. */
-  | 'names';
+  | 'names'
+  /** One of several words. */
+  | 'choice'
+  /** Fields of a structure. */
+  | 'fields';
 
 export interface Argument {
   readonly kind: ArgumentKind;
@@ -24,6 +30,8 @@ export interface Argument {
   readonly needed?: boolean;
   /** Of 'names': bit by name. */
   readonly names?: Readonly<Record<string, number>>;
+  /** Of 'choice'. */
+  readonly choices?: readonly string[];
 }
 
 export interface VerbSpec {
@@ -153,7 +161,7 @@ export const VERBS: Readonly<Record<string, VerbSpec>> = {
     main: 'fd',
     args: {
       fd: { kind: 'value', doc: 'The descriptor.', needed: true },
-      bytes: { kind: 'count', doc: 'Room for the answer; 4096 if not given.' },
+      bytes: { kind: 'count', doc: 'Room for the answer; 4080 if not given.' },
     },
     gives: MESSAGE,
     call: true,
@@ -185,6 +193,24 @@ export const VERBS: Readonly<Record<string, VerbSpec>> = {
       last: { kind: 'flag', doc: 'It closes its group (default).' },
     },
     gives: [],
+    call: true,
+  },
+  legacy: {
+    doc: 'A call of the guest-PASID interface of 2020 (iommufd.legacy_uapi).',
+    main: 'call',
+    args: {
+      call: {
+        kind: 'choice',
+        doc: 'Which call.',
+        needed: true,
+        choices: Object.keys(LEGACY_CALLS),
+      },
+      vm: { kind: 'text', doc: 'Virtual machine for which it is made.' },
+      device: { kind: 'device', doc: 'Name of the device.' },
+      pasid: { kind: 'value', doc: 'Which PASID is to be free.' },
+      with: { kind: 'fields', doc: 'Fields of its structure.' },
+    },
+    gives: ['value'],
     call: true,
   },
   start: {
