@@ -36,7 +36,6 @@ export class ImmediateSync implements HardwareSync {
     for (let left = pages; left > 0; ) {
       const covered = driver.postInvalidation(domain, atHi, atLo, left);
       this.finish(driver);
-      if (covered === 0 && driver.room() === 0) refuse();
       left -= covered;
       atLo += covered;
       atHi += Math.floor(atLo / 2 ** PN_LO_BITS);
@@ -59,9 +58,14 @@ export class ImmediateSync implements HardwareSync {
   }
 
   private finish(driver: IommuDriver): void {
-    const token = driver.postFence();
+    let token = driver.postFence();
     driver.ring();
-    if (token !== NO_TOKEN && !driver.fenceReached(token)) {
+    if (token === NO_TOKEN) {
+      // The commands filled the ring; they have been carried out now.
+      token = driver.postFence();
+      driver.ring();
+    }
+    if (token === NO_TOKEN || !driver.fenceReached(token)) {
       throw new InternalError('hardware-sync', 'the unit did not carry out its commands at once');
     }
   }
