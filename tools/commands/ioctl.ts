@@ -1,8 +1,20 @@
 /** `iommusim ioctl`: an interactive line tool on the /dev/iommu of a simulated machine. */
 import { type Command, Option } from 'commander';
+import { loadScenario } from '../../scenarios/loader.ts';
+import type { ResolvedScenario } from '../../scenarios/schema/resolved.ts';
+import { InputError } from '../../sim/errors.ts';
 import { parseBytes } from '../../sim/units.ts';
 import type { Io } from '../io.ts';
-import { jsonOption, wholeNumber } from '../options.ts';
+import {
+  jsonOption,
+  loadOptionsOf,
+  pointNamed,
+  pointOption,
+  type ScenarioOptions,
+  seedOption,
+  setOption,
+  wholeNumber,
+} from '../options.ts';
 
 const EXAMPLES = `
 Examples:
@@ -15,9 +27,14 @@ Examples:
   iommu> hwpt-alloc --dev @idev --parent @hwpt --data selftest iotlb=7
   iommu> objects
 
+  $ iommusim ioctl scenarios/quickstart.yaml --set iommufd.riscv_iommufd=true
   $ iommusim ioctl --driver paper-vtd -c 'open; ioas-alloc; bind vfio0; get-hw-info @vfio0'
   $ iommusim ioctl --json < script.txt
   $ iommusim ioctl -c 'open; destroy 7 --expect ENOENT' --strict
+
+Drivers: mock (Linux's own, the default); vtd and riscv (simulated units, in no time: dma asks them);
+paper-vtd, paper-vtd-legacy, paper-smmuv3, paper-tegra241, paper-amd, paper-riscv (what drivers
+accept, without hardware). A scenario brings its own. devices lists what bind can have.
 
 Every ioctl is a command by its name (help lists them, help hwpt-alloc tells fields, flags and
 errors). A call prints its bytes field by field, marks what the kernel changed, and names the error
@@ -27,8 +44,9 @@ Reads stdin when that is no terminal, and stops at the first mistake (exit code 
 not answered as its --expect says ends in exit code 1; with --strict so does every refused call
 that has no --expect.`;
 
-interface IoctlFlags {
-  readonly driver: string;
+interface IoctlFlags extends ScenarioOptions {
+  readonly driver?: string;
+  readonly point?: string;
   readonly command: readonly string[];
   readonly memory: number;
   readonly memlock?: number;
@@ -40,6 +58,11 @@ interface IoctlFlags {
 /** 256 MiB: user memory of the session. */
 const MEMORY_DEFAULT = 1 << 28;
 
+function scenarioOf(file: string, flags: IoctlFlags): ResolvedScenario {
+  const { points } = loadScenario(file, loadOptionsOf(flags, []));
+  return (flags.point === undefined ? points[0] : pointNamed(points, flags.point)).scenario;
+}
+
 function collect(text: string, before: unknown): string[] {
   return [...(before as string[]), text];
 }
@@ -48,7 +71,8 @@ export function addIoctl(program: Command, io: Io): void {
   program
     .command('ioctl')
     .description('talk to /dev/iommu, ioctl by ioctl')
-    .option('--driver <name>', 'IOMMU driver: mock, paper-vtd, paper-smmuv3, ...', 'mock')
+    .argument('[scenario]', 'scenario file, whose IOMMU and devices are used')
+    .option('--driver <name>', 'driver of the IOMMU instead: mock (the default), vtd, riscv, ...')
     .addOption(
       new Option('-c, --command <commands>', 'run commands, with ; between; may be repeated')
         .default([], 'none')
@@ -58,17 +82,26 @@ export function addIoctl(program: Command, io: Io): void {
     .option('--memlock <pages>', 'pages that the process may lock (default no limit)', wholeNumber)
     .option('--brief', 'one line for each call')
     .option('--strict', 'exit code 1 when a call is refused that was not expected to be')
+    .addOption(pointOption())
+    .addOption(setOption())
+    .addOption(seedOption())
     .addOption(jsonOption('a line for each command'))
     .addHelpText('after', EXAMPLES)
-    .action(async (flags: IoctlFlags) => {
+    .action(async (file: string | undefined, flags: IoctlFlags) => {
       const { driver, command, memory, memlock, json, strict, brief } = flags;
-      const { buildMachine } = await import('../ioctl/machine.ts');
+      const { driverMachine, scenarioMachine } = await import('../ioctl/machine.ts');
       const { runSession } = await import('../ioctl/run.ts');
-      const machine = buildMachine({
-        driver,
+      const options = {
         memoryBytes: memory,
         ...(memlock !== undefined && { memlockPages: memlock }),
-      });
+      };
+      if (file !== undefined && driver !== undefined) {
+        throw new InputError('usage', 'give a scenario or --driver, not both');
+      }
+      const machine =
+        file === undefined
+          ? driverMachine(driver ?? 'mock', options)
+          : scenarioMachine(scenarioOf(file, flags), options);
       await runSession(machine, io.input?.() ?? process.stdin, io, {
         commands: command,
         json: json === true,

@@ -89,7 +89,9 @@ function runPlan(session: Session, plan: CallPlan): Outcome {
 function nameAnswers(session: Session, plan: CallPlan, report: CallReport): void {
   if (report.errno !== 0) return;
   let first = true;
-  for (const [field, value] of Object.entries(report.out)) {
+  const { data } = report;
+  const told = data === null || Array.isArray(data) ? {} : (data as DecodedFields);
+  for (const [field, value] of [...Object.entries(report.out), ...Object.entries(told)]) {
     const [, what] = /^out_(\w+?)(?:_id)?$/.exec(field) ?? [];
     if (what === undefined || !isNewName(field) || typeof value === 'object') continue;
     session.names.set(what, BigInt(value));
@@ -203,7 +205,8 @@ function dataLines({ data }: CallReport): string[] {
 /** `-> 0`, or the error with its rule. */
 export function resultLine(session: Session, { value, errno, error, rule }: Answer): string {
   const { good, bad } = session.palette;
-  return errno === 0 ? good(`-> ${value}`) : `${bad(`-> ${error} (${errno})`)}: ${rule}`;
+  const result = value > 0xffff ? hexNumber(value) : value;
+  return errno === 0 ? good(`-> ${result}`) : `${bad(`-> ${error} (${errno})`)}: ${rule}`;
 }
 
 function briefLine(session: Session, plan: CallPlan, report: CallReport): string {

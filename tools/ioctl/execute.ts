@@ -26,6 +26,9 @@ export interface ExecutorOptions {
   readonly echo: boolean;
 }
 
+/** A mistake with its place. */
+class ScriptError extends InputError {}
+
 export class Executor {
   readonly session: Session;
   private readonly io: Io;
@@ -56,8 +59,8 @@ export class Executor {
       try {
         this.line(line);
       } catch (error) {
-        if (!(error instanceof InputError) || /^\S+:\d+: /.test(error.message)) throw error;
-        throw new InputError(error.code, `${name}:${at + 1}: ${error.message}`);
+        if (!(error instanceof InputError) || error instanceof ScriptError) throw error;
+        throw new ScriptError(error.code, `${name}:${at + 1}: ${error.message}`);
       }
     }
   }

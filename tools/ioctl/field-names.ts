@@ -22,6 +22,9 @@ const SHORT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** Fields of words that stand by themselves: `destroy 3`. */
 const POSITIONAL: Readonly<Record<string, readonly string[]>> = {
   DESTROY: ['id'],
+  IOAS_MAP: ['ioas_id'],
+  IOAS_MAP_FILE: ['ioas_id'],
+  IOAS_UNMAP: ['ioas_id'],
   IOAS_ALLOW_IOVAS: ['ioas_id'],
   IOAS_IOVA_RANGES: ['ioas_id'],
   GET_HW_INFO: ['dev_id'],
@@ -41,7 +44,7 @@ export function positionalFields(key: string): readonly string[] {
 
 /** Fields that can be given. */
 export function fieldNames(layout: Layout): string[] {
-  return Object.keys(layout.fields);
+  return Object.keys(layout.fields).filter((name) => !name.startsWith('out_'));
 }
 
 /** The field that a name means; null: none. */

@@ -136,7 +136,7 @@ class Planner {
       const entry = this.entries.at(-1) ?? this.newEntry();
       entry[own] = this.value(dataLayout, own, value);
     } else if (inner !== name) {
-      fail(unknownField(dataLayout as Layout, inner, kebab(this.key), 'the data of '));
+      fail(unknownField(this.key, dataLayout as Layout, null, inner));
     } else {
       this.setField(name, value);
     }
@@ -168,6 +168,8 @@ class Planner {
         return true;
       case 'entry':
         this.requireData('entry');
+        if (this.dataLayout === null)
+          fail('--entry: give the type of the data first (--data TYPE)');
         this.newEntry();
         if (value !== null) fail('--entry takes no value: --entry flags=1 ... --entry ...');
         return true;
@@ -209,7 +211,8 @@ class Planner {
       this.values.arg = parseAddress(text, 'arg', session.names);
       return;
     }
-    const field = findField(key, layout, name) ?? fail(unknownField(layout, name, kebab(key)));
+    const field =
+      findField(key, layout, name) ?? fail(unknownField(key, layout, this.dataLayout, name));
     this.values[field] = this.value(layout, field, text);
     const data = this.spec?.data ?? null;
     if (data !== null && 'layouts' in data && data.form !== 'answer' && data.type === field) {
@@ -270,9 +273,13 @@ function rangeOf(text: string, names: Session['names']): Values {
   };
 }
 
-function unknownField(layout: Layout, name: string, key: string, of = ''): string {
-  const known = fieldNames(layout);
-  return `${of}${key} has no field "${name}"${didYouMean(name.replaceAll('-', '_'), known)}; it has ${known.join(', ')}`;
+function unknownField(key: string, layout: Layout, data: Layout | null, name: string): string {
+  const own = fieldNames(layout);
+  const behind = data === null ? [] : fieldNames(data);
+  const short = [...own, ...behind].map((field) => field.replace(/_id$/, ''));
+  const hint = didYouMean(name.replaceAll('-', '_'), [...own, ...behind, ...short]);
+  const more = behind.length === 0 ? '' : `; its data ${behind.join(', ')}`;
+  return `${kebab(key)} has no field "${name}"${hint}; it has ${own.join(', ')}${more}`;
 }
 
 function fail(message: string): never {

@@ -1,19 +1,17 @@
-/** What a unit on paper would have been told by a call. */
+/** What units were told by a call, or on paper would have been. */
 import type { PaperRecord } from '../../hw/host/iommufd/drivers/paper/driver.ts';
 import type { Palette } from '../report/model.ts';
 import { hexNumber } from './dump.ts';
 
-export function recordLines(records: readonly PaperRecord[], palette: Palette): string[] {
-  return records.map((record) => palette.dim(`  hardware: ${recordText(record)}`));
+export function recordLines(records: readonly string[], palette: Palette): string[] {
+  return records.map((record) => palette.dim(`  hardware: ${record}`));
 }
 
-export function recordsJson(records: readonly PaperRecord[]): {
-  readonly hardware?: readonly string[];
-} {
-  return records.length === 0 ? {} : { hardware: records.map(recordText) };
+export function recordsJson(records: readonly string[]): { readonly hardware?: readonly string[] } {
+  return records.length === 0 ? {} : { hardware: records };
 }
 
-function recordText(record: PaperRecord): string {
+export function recordText(record: PaperRecord): string {
   switch (record.kind) {
     case 'flush':
       return `${unitName(record.unit)} drops all translations of a ${record.domain.kind} domain`;
@@ -33,7 +31,7 @@ function recordText(record: PaperRecord): string {
   }
 }
 
-function unitName(unit: object): string {
+export function unitName(unit: object): string {
   return 'name' in unit ? String(unit.name) : 'the unit';
 }
 

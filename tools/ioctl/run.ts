@@ -5,7 +5,7 @@ import { errorText } from '../exit.ts';
 import type { Io } from '../io.ts';
 import { complete } from './complete.ts';
 import { Executor } from './execute.ts';
-import type { IoctlMachine } from './machine.ts';
+import type { IoctlMachine } from './machine-parts.ts';
 import { Session } from './session.ts';
 
 export interface SessionOptions {
@@ -19,18 +19,20 @@ export interface SessionOptions {
 /** Where command lines come from. */
 export type LineInput = NodeJS.ReadableStream & { readonly isTTY?: boolean };
 
+/** `screen`: where prompt and typed text of a terminal are shown. */
 export async function runSession(
   machine: IoctlMachine,
   input: LineInput,
   io: Io,
   options: SessionOptions,
+  screen: NodeJS.WritableStream = process.stdout,
 ): Promise<void> {
   const { json, strict, brief, commands } = options;
   const session = new Session(machine, { brief, palette: io.palette });
   const typed = commands.length === 0 && input.isTTY === true && io.outIsTerminal;
   const executor = new Executor(session, io, { json, strict, echo: !typed });
   if (commands.length > 0) for (const line of commands) executor.script(line, '-c');
-  else if (typed) await converse(executor, input, io);
+  else if (typed) await converse(executor, input, io, screen);
   else executor.script(await textOf(input), 'stdin');
   if (session.unexpected > 0) {
     const calls = session.unexpected === 1 ? 'call was' : 'calls were';
@@ -45,11 +47,16 @@ async function textOf(input: LineInput): Promise<string> {
 }
 
 /** Line by line at a terminal; a mistake is told, and the session goes on. */
-async function converse(executor: Executor, input: LineInput, io: Io): Promise<void> {
+async function converse(
+  executor: Executor,
+  input: LineInput,
+  io: Io,
+  screen: NodeJS.WritableStream,
+): Promise<void> {
   const { session } = executor;
   const lines: Interface = createInterface({
     input,
-    output: process.stdout,
+    output: screen,
     prompt: session.palette.head('iommu> '),
     completer: (line: string) => complete(session, line),
   });

@@ -8,7 +8,7 @@ import { IommufdFile } from '../../hw/host/iommufd/iommufd-file.ts';
 import type { OpenFile } from '../../hw/host/kernel/api.ts';
 import { InputError } from '../../sim/errors.ts';
 import type { Palette } from '../report/model.ts';
-import type { IoctlMachine } from './machine.ts';
+import type { IoctlMachine } from './machine-parts.ts';
 
 /** What the kernel said to the last system call of a command. */
 export interface Answer {

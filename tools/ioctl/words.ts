@@ -31,7 +31,7 @@ interface Word {
 }
 
 /** Options that take no value. */
-const SWITCHES: ReadonlySet<string> = new Set(['exact', 'more', 'ready-only']);
+const SWITCHES: ReadonlySet<string> = new Set(['entry', 'exact', 'more']);
 
 /** Words of each command of a line; `;` ends a command, `#` begins a comment. */
 export function splitCommands(line: string): Word[][] {

@@ -13,8 +13,9 @@ import { didYouMean } from '../../../scenarios/nearest.ts';
 import { InputError } from '../../../sim/errors.ts';
 import { left, right, tableLines } from '../../report/table.ts';
 import { runAs } from '../calls.ts';
+import { hexNumber } from '../dump.ts';
 import { recordLines, recordsJson } from '../hardware-records.ts';
-import type { MachineDevice } from '../machine.ts';
+import type { MachineDevice } from '../machine-parts.ts';
 import type { Outcome, Session } from '../session.ts';
 import { fieldValue, parseAddress, parseCount } from '../values.ts';
 import type { Arguments } from '../words.ts';
@@ -99,7 +100,13 @@ const bind: ToolCommand = {
       lines.push(...outcome.lines, `  @${device.name} = ${id}`);
       return { ...outcome, lines };
     }
-    return { ...outcome, lines: [...lines, ...outcome.lines] };
+    lines.push(...outcome.lines);
+    if (opened === undefined) {
+      session.machine.process.close(fd);
+      session.deviceFds.delete(device.name);
+      lines.push(`close ${fd}`);
+    }
+    return { ...outcome, lines };
   },
 };
 
@@ -272,6 +279,38 @@ function reported(session: Session, device: Device, asked: PageRequest): Outcome
   });
 }
 
+const dma: ToolCommand = {
+  name: 'dma',
+  group: 'devices',
+  usage: '<device> <iova> [read | write]',
+  help: 'lets a device access an address, and tells where its IOMMU unit sends it',
+  options: ['read', 'write'],
+  run(session, args) {
+    const device = machineDevice(session, args.needed('a device, like vfio0'));
+    const iova = parseAddress(args.needed('an address'), 'iova', session.names);
+    const way = args.word() ?? 'read';
+    args.end();
+    if (way !== 'read' && way !== 'write') {
+      throw new InputError('ioctl-usage', `dma: "${way}" is neither read nor write`);
+    }
+    if (device.access === undefined) {
+      throw new InputError(
+        'ioctl-device',
+        `${device.name} is on paper only: look with translate, or use --driver vtd or riscv`,
+      );
+    }
+    const { address, fault } = device.access(iova, way === 'write');
+    const { good, bad } = session.palette;
+    const to = address === null ? bad(`fault ${fault}`) : good(hexNumber(address));
+    return told([`${device.name}: ${way} of ${hexNumber(iova)} -> ${to}`], {
+      device: device.name,
+      iova: hexNumber(iova),
+      address: address === null ? null : hexNumber(address),
+      fault,
+    });
+  },
+};
+
 export const DEVICE_COMMANDS: readonly ToolCommand[] = [
   devices,
   bind,
@@ -280,4 +319,5 @@ export const DEVICE_COMMANDS: readonly ToolCommand[] = [
   detach,
   mock,
   request,
+  dma,
 ];

@@ -125,7 +125,9 @@ const read: ToolCommand = {
     const fd = fdOf(session, args.needed('a descriptor, like @fault_fd'));
     const word = args.word();
     args.end();
-    const count = word === null ? READ_BYTES : parseCount(word, 'bytes', session.names);
+    const whole = session.file(fd)?.kind === 'fault' ? HWPT_PGFAULT.size : 1;
+    const room = READ_BYTES - (READ_BYTES % whole);
+    const count = word === null ? room : parseCount(word, 'bytes', session.names);
     const { process } = session.machine;
     session.scratch.reset();
     const address = session.scratch.place(new Uint8Array(count));

@@ -8,7 +8,7 @@ import { HwptPaging } from '../../../hw/host/iommufd/objects/hwpt-paging.ts';
 import { Ioas } from '../../../hw/host/iommufd/objects/ioas.ts';
 import { InputError } from '../../../sim/errors.ts';
 import { formatBytes } from '../../../sim/units.ts';
-import { left, right, tableLines } from '../../report/table.ts';
+import { left, type Paint, right, tableLines } from '../../report/table.ts';
 import { count } from '../../report/text.ts';
 import { hexNumber } from '../dump.ts';
 import { detailsOf, holdersOf } from '../holders.ts';
@@ -37,17 +37,34 @@ const objects: ToolCommand = {
       details: detailsOf(object),
     }));
     if (list.length === 0) return told(['no objects yet'], { objects: [] });
-    const heads = [right('id'), left('type'), right('users'), left('held by'), left('')];
     const rows = list.map(({ id, type, users, held_by, details }) => [
       String(id),
       type,
       String(users),
-      ['table', ...held_by].join(', '),
       details,
+      held_by.join(', '),
     ]);
-    return told(tableLines(heads, rows, session.palette.head), { objects: list });
+    const heads = ['id', 'type', 'users', 'what', 'held by (and by the table)'];
+    return told(columns(heads, rows, session.palette.head), { objects: list });
   },
 };
+
+/** Like a table of a report, but nothing is cut. */
+function columns(
+  heads: readonly string[],
+  rows: readonly (readonly string[])[],
+  paint: Paint,
+): string[] {
+  const widths = heads.map((head, c) =>
+    Math.max(head.length, ...rows.map((row) => (row[c] ?? '').length)),
+  );
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, c) => cell.padEnd(widths[c] ?? 0))
+      .join('  ')
+      .trimEnd();
+  return [paint(line(heads)), ...rows.map(line)];
+}
 
 /** An object by its id; the type is the caller's business. */
 function objectOf(session: Session, word: string): IommufdObject {
@@ -205,10 +222,9 @@ const counters: ToolCommand = {
   help: 'tells what is pinned, charged and allocated',
   run(session, args) {
     args.end();
-    const { kernel, process, flushes } = session.machine;
+    const { kernel, process } = session.machine;
     const { space, user } = process.calls.process;
     const { memory, pins, pages } = kernel;
-    const flushed = flushes();
     const figures: Readonly<Record<string, number>> = {
       'pinned frames (all pins)': pins.total,
       'frames of memory in use': pages.inUse,
@@ -218,7 +234,7 @@ const counters: ToolCommand = {
       'kernel memory, bytes': memory.bytes,
       'kernel memory at most, bytes': memory.peakBytes,
       'kernel allocations': memory.allocations,
-      ...(flushed !== null && { 'flushes of the IOMMU': flushed }),
+      ...session.machine.counters(),
     };
     const heads = [left('counter'), right('')];
     const rows = Object.entries(figures).map(([name, value]) => [name, count(value)]);
