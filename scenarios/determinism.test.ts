@@ -9,7 +9,11 @@ import { loadScenario, type ScenarioPoint } from './loader.ts';
 import { runScenario } from './runner.ts';
 
 const { home } = diskFiles();
-const SCENARIOS = readdirSync(home).filter((name) => /\.ya?ml$/.test(name));
+const SCENARIOS = ['', 'iommufd'].flatMap((folder) =>
+  readdirSync(join(home, folder))
+    .filter((name) => /\.ya?ml$/.test(name))
+    .map((name) => join(folder, name)),
+);
 /** Enough for records of every kind, and short enough for every point. */
 const SHORT = ['run.max_dmas=800', 'run.warmup=5us'];
 
@@ -30,7 +34,8 @@ function firstOfEachEntry(points: readonly ScenarioPoint[]): ScenarioPoint[] {
 async function traceOf({ scenario }: ScenarioPoint, threads: number, run: string): Promise<Buffer> {
   const tracePath = join(folder, `${threads}-${run}.msgpack`);
   const { stats } = await runScenario(scenario, { threads, traceLevel: 'full', tracePath });
-  assert.ok(stats.dma.count > 100, `${scenario.name}: ${stats.dma.count} DMAs`);
+  const busy = stats.dma.count > 100 || scenario.programs.length > 0;
+  assert.ok(busy, `${scenario.name}: ${stats.dma.count} DMAs`);
   return readFileSync(tracePath);
 }
 

@@ -105,6 +105,7 @@ export class UserSpace {
         work: this.kernel.work,
         costs: new CallCosts(scenario.syscalls, clock),
         sync,
+        observer: software.observer,
         legacy: iommufd.legacy_uapi === 'none' ? null : this.legacyCalls(),
         devices,
         pathOf: () => software.path,

@@ -57,7 +57,11 @@ test('scenarios/schema.json is what the declarations say', () => {
 
 test('an editor that knows the schema accepts every scenario and refuses an unknown key', () => {
   const schema = z.fromJSONSchema(scenarioJsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
-  const names = readdirSync(scenarioHome()).filter((name) => name.endsWith('.yaml'));
+  const names = ['', 'iommufd'].flatMap((folder) =>
+    readdirSync(join(scenarioHome(), folder))
+      .filter((name) => name.endsWith('.yaml'))
+      .map((name) => join(folder, name)),
+  );
   for (const name of names) {
     const result = schema.safeParse(parse(readFileSync(join(scenarioHome(), name), 'utf8')));
     assert.ok(result.success, `${name}: ${result.error?.message}`);

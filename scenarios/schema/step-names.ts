@@ -106,7 +106,7 @@ class NameCheck {
     } else if (isFields(value)) {
       for (const [field, element] of Object.entries(value)) {
         if (field === 'written_by') this.device(String(element), true, [...path, field]);
-        else this.value(element, [...path, field], known);
+        else if (field !== 'through') this.value(element, [...path, field], known);
       }
     }
   }

@@ -17,6 +17,7 @@ import { Syscalls } from '../kernel/syscalls.ts';
 import { PROT_READ, PROT_WRITE } from '../kernel/vma.ts';
 import type { Actual } from './comparison.ts';
 import type { Environment, ProgramDevice } from './environment.ts';
+import { GuestActions } from './guest-actions.ts';
 import type { FieldValue, Step } from './step.ts';
 import { callFields, evaluate, type Names } from './values.ts';
 import { VERBS } from './verbs.ts';
@@ -48,6 +49,7 @@ export class Actions {
   private readonly names: Names;
   private readonly caller: KernelProcess;
   private readonly scratch: Scratch;
+  readonly guests: GuestActions;
 
   constructor(environment: Environment, process: UserProcess, names: Names) {
     this.environment = environment;
@@ -55,6 +57,7 @@ export class Actions {
     this.names = names;
     this.caller = new KernelProcess(new Syscalls(environment.kernel, process));
     this.scratch = new Scratch(this.caller);
+    this.guests = new GuestActions(environment, process, (written) => this.value(written));
   }
 
   /** Makes the system call of a step. */
@@ -90,6 +93,13 @@ export class Actions {
         return this.respond(step);
       case 'page_request':
         return this.pageRequest(step);
+      case 'guest':
+        return this.given('guest', { root: this.guests.create(step) });
+      case 'guest_map':
+      case 'guest_unmap':
+      case 'guest_free':
+        this.guests.change(step);
+        return this.given(step.verb, {});
       case 'legacy':
         return this.legacy(step);
       default:
@@ -132,6 +142,16 @@ export class Actions {
     return this.told(call, 1, answer, field === '' ? {} : { [field]: answer.value });
   }
 
+  /** What devices wrote before is not part of what is tracked. */
+  private forgetWrites(): void {
+    for (const { traffic } of this.environment.devices.values()) traffic?.takeWritten();
+  }
+
+  /** No system call. */
+  private given(call: string, out: Values): Answer {
+    return { call, entries: 0, errno: '', rule: '', out };
+  }
+
   private told(call: string, entries: number, answer: SyscallAnswer, out: Values): Answer {
     const errno = answer.errno === 0 ? '' : errnoName(answer.errno);
     return { call, entries, errno, rule: answer.rule, out: errno === '' ? out : {} };
@@ -147,6 +167,10 @@ export class Actions {
     const report = callByName(this.caller, this.scratch, fd, step.ioctl, fields, options);
     const out: Record<string, Actual> = { ...report.out, value: report.value };
     if (report.data !== null) out.data = report.data as Actual;
+    if (step.ioctl === 'HWPT_SET_DIRTY_TRACKING') this.forgetWrites();
+    if (step.ioctl === 'HWPT_ALLOC' && report.errno === 0) {
+      this.guests.nested(fd, Number(report.out.out_hwpt_id));
+    }
     return { call: step.ioctl, entries: 1, errno: report.error, rule: report.rule, out };
   }
 

@@ -17,8 +17,11 @@ export type Actual =
 
 export interface Comparison {
   readonly names: Names;
-  /** Pages that DMAs of a device wrote since the last time this was asked. */
-  written(device: string): readonly number[];
+  /**
+   * Pages that DMAs of a device wrote since the last time this was asked: input pages, or guest
+   * pages behind them.
+   */
+  written(device: string, guest: string): readonly number[];
 }
 
 /** Empty when the value is as expected; else what it was to be and is. */
@@ -64,7 +67,11 @@ function ofFields(
     return plainActual(actual) === other ? `${what}: expected anything but ${other}` : '';
   }
   if ('written_by' in expected) {
-    return ofPages(what, around.written(String(expected.written_by)), actual);
+    return ofPages(
+      what,
+      around.written(String(expected.written_by), String(expected.through ?? '')),
+      actual,
+    );
   }
   if ('count' in expected && Array.isArray(actual)) {
     return mismatch(`number of ${what}`, expected.count, actual.length, around);

@@ -8,6 +8,7 @@ import type { DeferredSync } from '../iommufd/hardware-sync.ts';
 import type { IommuGroup } from '../iommufd/iommu-core/group.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { CallWork } from '../kernel/work.ts';
+import type { MappingObserver } from '../observer.ts';
 import type { CallCosts } from './costs.ts';
 import type { LegacyCalls } from './legacy.ts';
 
@@ -39,6 +40,8 @@ export interface Environment {
   readonly work: CallWork;
   readonly costs: CallCosts;
   readonly sync: DeferredSync;
+  /** Told of what guests map. */
+  readonly observer: MappingObserver;
   /** Null: the machine has no interface of 2020. */
   readonly legacy: LegacyCalls | null;
   readonly devices: ReadonlyMap<string, ProgramDevice>;

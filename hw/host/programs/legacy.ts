@@ -140,5 +140,5 @@ function place(caller: LegacyCaller, given: FieldValues): bigint {
   const values: Record<string, Integer> = { argsz: form.size, version: 1 };
   Object.assign(values, structure(caller, given));
   caller.scratch.reset();
-  return caller.scratch.place(encode(form, values as Inputs<Fields>));
+  return caller.scratch.place(encode<Fields>(form, values as unknown as Inputs<Fields>));
 }

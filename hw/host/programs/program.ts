@@ -105,7 +105,10 @@ export class Program {
     this.stack = [{ steps, at: 0, times: 1, round: 0, index: '' }];
     this.comparison = {
       names,
-      written: (device) => environment.devices.get(device)?.traffic?.takeWritten() ?? [],
+      written: (device, guest) => {
+        const pages = environment.devices.get(device)?.traffic?.takeWritten() ?? [];
+        return guest === '' ? pages : (this.actions.guests.named(guest)?.guestPages(pages) ?? []);
+      },
     };
   }
 

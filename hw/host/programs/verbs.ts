@@ -3,6 +3,7 @@
  * schema, its checks and its help come from this table.
  */
 
+import { GUEST_TABLES } from './guest.ts';
 import { LEGACY_CALLS } from './legacy.ts';
 
 export type ArgumentKind =
@@ -53,6 +54,12 @@ const PERMISSIONS = { READ: 1, WRITE: 2, EXEC: 4, PRIV: 8 };
 
 const device: Argument = { kind: 'device', doc: 'Name of the device.', needed: true };
 const pasid: Argument = { kind: 'value', doc: 'Only accesses with this PASID.' };
+
+const guestRange: Readonly<Record<string, Argument>> = {
+  guest: { kind: 'text', doc: 'Name of the guest, if there are several.' },
+  at: { kind: 'value', doc: 'First input address.', needed: true },
+  length: { kind: 'value', doc: 'How much.', needed: true },
+};
 
 /** What reading a fault queue or an event queue gives. */
 const MESSAGE = [
@@ -211,6 +218,43 @@ export const VERBS: Readonly<Record<string, VerbSpec>> = {
       with: { kind: 'fields', doc: 'Fields of its structure.' },
     },
     gives: ['value'],
+    call: true,
+  },
+  guest: {
+    doc: 'Makes a guest out of user memory, with first-stage tables that it writes itself; gives the page number of their root.',
+    main: 'memory',
+    args: {
+      memory: { kind: 'value', doc: 'Address of guest page 0.', needed: true },
+      size: { kind: 'value', doc: 'How much memory it has.', needed: true },
+      tables: {
+        kind: 'choice',
+        doc: 'Format of its tables; SV48 if not given.',
+        choices: Object.keys(GUEST_TABLES),
+      },
+      name: { kind: 'text', doc: 'Name of the guest, if there are several.' },
+    },
+    gives: ['root'],
+    call: true,
+  },
+  guest_map: {
+    doc: 'The guest maps its memory for a device: input addresses to guest addresses.',
+    main: 'at',
+    args: { ...guestRange, to: { kind: 'value', doc: 'Guest address.', needed: true } },
+    gives: [],
+    call: true,
+  },
+  guest_unmap: {
+    doc: 'The guest clears entries of its tables; what the unit has cached lives on.',
+    main: 'at',
+    args: guestRange,
+    gives: [],
+    call: true,
+  },
+  guest_free: {
+    doc: 'The guest uses pages for something else: no device may reach them through a stale translation.',
+    main: 'at',
+    args: guestRange,
+    gives: [],
     call: true,
   },
   start: {
