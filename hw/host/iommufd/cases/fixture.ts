@@ -40,6 +40,8 @@ export const ALLOC_PASID = 8;
 /** Word that nested page tables of the mock start with. */
 export const IOTLB = 0xbadbeef;
 
+const ARGUMENT_BYTES = 1 << 16;
+
 /** IOAS without a device, with one, with two; DL: small temporary buffers in the kernel. */
 export type Variant = 'N' | 'D' | '2D' | 'DL';
 
@@ -75,6 +77,13 @@ export class Caller {
 
   get context(): Context {
     return (this.calls.process.file(this.fd) as IommufdFile).context;
+  }
+
+  /** Touches the memory that arguments of calls will be in, so that no call brings it in. */
+  warmUp(): void {
+    this.session.begin();
+    this.session.place(new Uint8Array(ARGUMENT_BYTES));
+    this.session.begin();
   }
 
   call(name: string, fields: CallFields = {}, options: Options = {}): CallReport {
