@@ -143,20 +143,24 @@ export class Machine {
       domainOf,
       extras.replayed ?? null,
     );
-    this.userSpace =
-      scenario.programs.length === 0
-        ? null
-        : new UserSpace({
-            scenario,
-            clock,
-            events,
-            software: this.software,
-            memory: this.port,
-            devices: this.devices,
-            deviceIds,
-            completed: this.accounting.finishedBy,
-          });
-    if (this.userSpace !== null) this.iommu.settle();
+    this.userSpace = this.createUserSpace(deviceIds);
+  }
+
+  private createUserSpace(deviceIds: Int32Array): UserSpace | null {
+    const { scenario } = this;
+    if (scenario.programs.length === 0) return null;
+    const made = new UserSpace({
+      scenario,
+      clock: this.clock,
+      events: this.partition.events,
+      software: this.software,
+      memory: this.port,
+      devices: this.devices,
+      deviceIds,
+      completed: this.accounting.finishedBy,
+    });
+    this.iommu.settle();
+    return made;
   }
 
   /** Number of the domain that judges a DMA: programs move their devices. */

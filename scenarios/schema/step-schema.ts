@@ -1,4 +1,4 @@
-/** JSON Schema of a step, so that an editor completes ioctls, their fields and the names of flags. */
+/** JSON Schema of a step: an editor completes ioctls, their fields and the names of flags. */
 import {
   IOCTLS,
   type IoctlSpec,

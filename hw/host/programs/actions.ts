@@ -263,7 +263,7 @@ export class Actions {
       scratch: this.scratch,
       value: (written: string | number) => this.value(written),
     };
-    const answer = legacy.run(caller, given, devices.get(String(given.device)) ?? null);
+    const answer = legacy.run(caller, given, devices.get(String(given.device))?.iommu ?? null);
     return this.one(`legacy_${String(given.call)}`, answer, 'value');
   }
 

@@ -4,13 +4,13 @@
  */
 
 import type { Scratch, SyscallAnswer } from '../iommufd/client/process.ts';
+import type { IommuDevice } from '../iommufd/driver.ts';
 import type { LegacyUapi, LegacyVm } from '../iommufd/legacy/uapi.ts';
 import { encode, type Inputs, type Integer } from '../iommufd/uapi/codec.ts';
 import { array, type Fields, type Layout, layout, u8, u32, u64 } from '../iommufd/uapi/layout.ts';
 import { LEGACY_GPASID_BIND, LEGACY_PAGE_RESPONSE } from '../iommufd/uapi/legacy-structs.ts';
 import { Errno } from '../kernel/errno.ts';
 import type { UserProcess } from '../kernel/process.ts';
-import type { ProgramDevice } from './environment.ts';
 import type { FieldValues } from './step.ts';
 
 /** With the larger member of its union, of which the other is the beginning. */
@@ -65,7 +65,7 @@ export class LegacyCalls {
     this.uapi = uapi;
   }
 
-  run(caller: LegacyCaller, given: FieldValues, device: ProgramDevice | null): SyscallAnswer {
+  run(caller: LegacyCaller, given: FieldValues, device: IommuDevice | null): SyscallAnswer {
     try {
       return { value: this.call(caller, given, device), errno: 0, rule: '' };
     } catch (error) {
@@ -74,10 +74,10 @@ export class LegacyCalls {
     }
   }
 
-  private call(caller: LegacyCaller, given: FieldValues, device: ProgramDevice | null): number {
+  private call(caller: LegacyCaller, given: FieldValues, device: IommuDevice | null): number {
     const { uapi } = this;
     const vm = this.machine(String(given.vm ?? ''));
-    const of = device?.iommu ?? { name: 'no device', maxPasids: 0 };
+    const of = device ?? { name: 'no device', maxPasids: 0 };
     const { process } = caller;
     switch (given.call) {
       case 'alloc_pasid':
