@@ -55,7 +55,7 @@ interface IoctlFlags extends ScenarioOptions {
   readonly brief?: boolean;
 }
 
-/** 256 MiB: user memory of the session. */
+/** 256 MiB. */
 const MEMORY_DEFAULT = 1 << 28;
 
 function scenarioOf(file: string, flags: IoctlFlags): ResolvedScenario {
@@ -78,7 +78,11 @@ export function addIoctl(program: Command, io: Io): void {
         .default([], 'none')
         .argParser(collect),
     )
-    .option('--memory <size>', 'user memory that there is', parseBytes, MEMORY_DEFAULT)
+    .addOption(
+      new Option('--memory <size>', 'memory of the machine that can be touched')
+        .default(MEMORY_DEFAULT, '256MiB')
+        .argParser(parseBytes),
+    )
     .option('--memlock <pages>', 'pages that the process may lock (default no limit)', wholeNumber)
     .option('--brief', 'one line for each call')
     .option('--strict', 'exit code 1 when a call is refused that was not expected to be')

@@ -1,6 +1,6 @@
 /**
- * Which errors an ioctl can give and when, in the order in which the kernel looks. Errors of drivers
- * pass through unchanged and can be others.
+ * Which errors an ioctl can give and when, in the order in which the kernel looks. Errors of
+ * drivers pass through unchanged and can be others.
  */
 import type { ErrnoName } from '../../hw/host/kernel/errno.ts';
 

@@ -126,6 +126,10 @@ class Planner {
   }
 
   private takePair(name: string, value: string): void {
+    if (name === 'data' && this.spec?.data) {
+      this.startData(value);
+      return;
+    }
     const inner = name.startsWith('data.') ? name.slice(5) : name;
     const { dataLayout } = this;
     if (inner !== name && dataLayout === null) {
@@ -237,7 +241,7 @@ class Planner {
       }
       this.values.data = (data?.form === 'entries' ? this.entries : this.entries[0]) as CallValue;
     } else if (this.inData && this.dataLayout !== null) {
-      // A structure of zeros; of an invalidation no entry at all, which asks whether the type is known.
+      // A structure of zeros; no entry at all asks whether the type is known.
       this.values.data = data?.form === 'entries' ? [] : ({} as CallValue);
     }
   }

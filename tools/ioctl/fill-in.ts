@@ -1,6 +1,6 @@
 /**
- * Fields that a caller would set anyway: flags that follow from the other fields, and memory to map.
- * What is filled in is told with the call; `--exact` leaves everything at zero.
+ * Fields that a caller would set anyway: flags that follow from the other fields, and memory to
+ * map. What is filled in is told with the call; `--exact` leaves everything at zero.
  */
 import type { CallValue } from '../../hw/host/iommufd/client/request.ts';
 import type { Integer } from '../../hw/host/iommufd/uapi/codec.ts';

@@ -1,4 +1,4 @@
-/** Help inside the line tool: commands, ioctls with their fields and errors, errors with reasons. */
+/** Help inside the line tool: commands, ioctls with fields and errors, errors with reasons. */
 import { ioctlHelp } from '../../hw/host/iommufd/uapi/help.ts';
 import { IOCTLS, type IoctlSpec, PLAIN_IOCTLS } from '../../hw/host/iommufd/uapi/ioctls.ts';
 import { ERRNO, type ErrnoName } from '../../hw/host/kernel/errno.ts';

@@ -1,45 +1,11 @@
 /** Sessions of the line tool: what is printed for what is typed, and how it ends. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { PassThrough, Readable } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { engine } from '../engine.ts';
-import { main } from '../program.ts';
-import { PLAIN } from '../report/model.ts';
 import { complete } from './complete.ts';
-import { Executor } from './execute.ts';
 import { DRIVERS, driverMachine } from './machine.ts';
 import { runSession } from './run.ts';
-import { Session } from './session.ts';
-
-const FOLDER = mkdtempSync(join(tmpdir(), 'iommusim-ioctl-'));
-test.after(() => rmSync(FOLDER, { recursive: true }));
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function command(words: readonly string[], typed = ''): Promise<Outcome> {
-  const written = { out: '', err: '' };
-  const io = {
-    out: (text: string) => {
-      written.out += text;
-    },
-    err: (text: string) => {
-      written.err += text;
-    },
-    outIsTerminal: false,
-    errIsTerminal: false,
-    palette: PLAIN,
-    input: () => Readable.from([typed]),
-  };
-  const code = await main(['ioctl', ...words], io, engine);
-  return { code, ...written };
-}
+import { command, testSession } from './testbench.ts';
 
 /** Lines that the commands print; nothing goes wrong. */
 async function transcript(words: readonly string[], commands: string): Promise<string[]> {
@@ -47,29 +13,6 @@ async function transcript(words: readonly string[], commands: string): Promise<s
   assert.is(err, '');
   assert.is(code, 0);
   return out.trimEnd().split('\n');
-}
-
-/** A session on which commands are run one by one. */
-function session(driver = 'mock') {
-  let out = '';
-  const io = {
-    out: (text: string) => {
-      out += text;
-    },
-    err: () => {},
-    outIsTerminal: false,
-    errIsTerminal: false,
-    palette: PLAIN,
-  };
-  const machine = driverMachine(driver, { memoryBytes: 2 ** 26 });
-  const state = new Session(machine, { brief: true, palette: PLAIN });
-  const executor = new Executor(state, io, { json: false, strict: false, echo: false });
-  const run = (line: string): string => {
-    out = '';
-    executor.line(line);
-    return out;
-  };
-  return { run, state, io };
 }
 
 const GOLDEN = `iommu> open
@@ -164,77 +107,9 @@ test('a refused call ends in 1 only where it was not expected', async () => {
   assert.is(other.err, 'error: 1 call was not answered as expected\n');
 });
 
-const BAD: readonly (readonly [string, RegExp])[] = [
-  ['opne', /no command is called "opne" \(did you mean "open"\?\)/],
-  ['ioas-alloc', /nothing is open yet: `open` first/],
-  ['open; hwpt-alloc --dve 3', /no field "dve" \(did you mean "dev"\?\); it has size, flags/],
-  ['open; hwpt-alloc --flags nest-parnt', /"nest-parnt" \(did you mean "nest-parent"\?\)/],
-  ['open; ioas-alloc; destroy @iaos', /nothing is called @iaos \(did you mean "ioas"\?\)/],
-  ['open; ioas-map length=2MB', /unknown unit "MB"/],
-  ['open; ioas-map length=5x', /"5x": unknown unit "x"/],
-  ['open; ioas-map length=', /length: "" is no number/],
-  ['open; ioas-alloc flags=0x100000000', /outside u32/],
-  ['open; ioas-alloc --data vtd-s1', /ioas-alloc: --data: it takes no data/],
-  ['open; hwpt-alloc --data vtd-s2', /no value is called "vtd-s2" \(did you mean "vtd-s1"\?\)/],
-  ['open; hwpt-alloc --data hex:123', /pairs of hexadecimal digits/],
-  ['open; hwpt-alloc --entry flags=1', /--entry: give the type of the data first/],
-  ['open; destroy 1 2', /"2" means nothing here/],
-  ['open; destroy --id', /--id needs a value/],
-  ['open; destroy 1 --expect EWRONG', /--expect EWRONG: no such error/],
-  ['open; areas 9', /there is no object 9/],
-  ['open; translate 1', /there is no object 1/],
-  ['open; bind vfoi0', /no device "vfoi0" \(did you mean "vfio0"\?\)/],
-  ['open; attach vfio0 1', /vfio0 is not open: bind vfio0/],
-  ['open; dma vfio0 0', /vfio0 is on paper only/],
-  ['memory 0', /memory of 0 bytes/],
-  ['memory 1TiB', /not from 0 to 2\^31 - 1/],
-  ['peek 0x10', /no memory of the process is at 0x10/],
-  ['poke 0x10', /give what to write/],
-  ['poll', /give a descriptor/],
-  ['read -1', /not from 0/],
-  ['use 5', /descriptor 5 is not open/],
-  ['source nowhere.txt', /there is no file nowhere\.txt/],
-  ["open 'dev", /the quote ' is not closed/],
-  ['help nothing-like-it', /there is no help on "nothing-like-it"/],
-];
-
-for (const [line, message] of BAD) {
-  test(`bad input ends with 2 and says what: ${line}`, async () => {
-    const { code, err } = await command(['-c', line]);
-    assert.match(err, message);
-    assert.is(code, 2);
-    assert.match(err, /^error: -c:1: /);
-  });
-}
-
-test('a mistake in a script is told with its line, and nothing after it is run', async () => {
-  const path = join(FOLDER, 'script.txt');
-  writeFileSync(path, 'open\nioas-alloc\nioas-alok\nioas-alloc\n');
-  const { code, out, err } = await command(['--brief', '-c', `source ${path}`]);
-  assert.is(code, 2);
-  assert.ok(err.startsWith(`error: ${path}:3: no command is called "ioas-alok"`));
-  assert.is(out.match(/out_ioas_id/g)?.length, 1);
-});
-
-test('a script that runs itself is stopped', async () => {
-  const path = join(FOLDER, 'loop.txt');
-  writeFileSync(path, `source ${path}\n`);
-  const { code, err } = await command(['-c', `source ${path}`]);
-  assert.is(code, 2);
-  assert.match(err, 'scripts run each other deeper than 16');
-});
-
-test('a driver that is not there, and a scenario beside a driver, are refused', async () => {
-  const wrong = await command(['--driver', 'papr-vtd', '-c', 'open']);
-  assert.is(wrong.code, 2);
-  assert.match(wrong.err, 'did you mean "paper-vtd"?');
-  const both = await command(['x.yaml', '--driver', 'mock', '-c', 'open']);
-  assert.match(both.err, 'give a scenario or --driver, not both');
-});
-
 test('every driver can be bound to, but for the one that Linux refuses', () => {
   for (const driver of Object.keys(DRIVERS)) {
-    const { run } = session(driver);
+    const { run } = testSession(driver);
     run('open; ioas-alloc');
     const bound = run('bind vfio0');
     if (driver === 'paper-riscv') {
@@ -251,7 +126,7 @@ test('every driver can be bound to, but for the one that Linux refuses', () => {
 });
 
 test('a page request is read and answered by its fields', () => {
-  const { run } = session();
+  const { run } = testSession();
   run('open; ioas-alloc; mock-device; fault-queue-alloc');
   run('hwpt-alloc --dev @dev --parent @ioas --fault @fault; replace @stdev @hwpt');
   assert.match(run('page-request @dev addr=0x5000 perm=write grpid=3'), '1 groups wait');
@@ -266,7 +141,7 @@ test('a page request is read and answered by its fields', () => {
 });
 
 test('events of a vIOMMU are decoded, and its pages can be mapped and seen', () => {
-  const { run } = session();
+  const { run } = testSession();
   run('open; ioas-alloc; mock-device');
   run('hwpt-alloc --dev @dev --parent @ioas --flags nest-parent --as parent');
   run('viommu-alloc dev=@dev parent=@parent --data selftest in_data=42');
@@ -280,7 +155,7 @@ test('events of a vIOMMU are decoded, and its pages can be mapped and seen', () 
 });
 
 test('entries of an invalidation are given one after the other', () => {
-  const { run, state } = session();
+  const { run, state } = testSession();
   run('open; ioas-alloc; mock-device');
   run('hwpt-alloc --dev @dev --parent @ioas --flags nest-parent');
   run('hwpt-alloc --dev @dev --parent @hwpt --data selftest iotlb=7');
@@ -294,17 +169,20 @@ test('entries of an invalidation are given one after the other', () => {
 });
 
 test('--exact fills nothing in; hostile sizes, tails and addresses reach the kernel', () => {
-  const { run } = session();
+  const { run } = testSession();
   run('open; ioas-alloc');
   assert.match(run('ioas-map @ioas length=4KiB --exact'), 'neither READABLE nor WRITEABLE');
   assert.match(run('ioas-alloc size=4'), 'EINVAL');
   assert.match(run('ioas-alloc --tail hex:00000001'), 'E2BIG');
   assert.match(run('ioas-alloc --at 0'), 'EFAULT');
   assert.match(run('ioas-unmap @ioas iova=0 length=-1'), 'length=0 -> 0');
+  const entry = 'hwpt-invalidate @ioas --data vtd-s1 addr=1 entry_len=-1 entry_num=-1';
+  assert.match(run(entry), /-> E[A-Z]+ /);
+  assert.match(run('read @fd 0x7fffffff'), 'EINVAL');
 });
 
 test('a guest translation that is not invalidated stays in the unit', () => {
-  const { run } = session('riscv');
+  const { run } = testSession('riscv');
   run('open; bind vfio0; ioas-alloc; memory 64KiB guest');
   run('ioas-map @ioas va=@guest length=64KiB iova=0');
   run('hwpt-alloc --dev @vfio0 --parent @ioas --flags nest-parent');
@@ -323,7 +201,7 @@ test('a guest translation that is not invalidated stays in the unit', () => {
 });
 
 test('failures on order leave nothing behind', () => {
-  const { run, state } = session();
+  const { run, state } = testSession();
   run('open');
   const { memory } = state.machine.kernel;
   const before = memory.bytes;
@@ -333,7 +211,7 @@ test('failures on order leave nothing behind', () => {
 });
 
 test('help tells fields with offset, size, direction, names and errors', () => {
-  const { run } = session();
+  const { run } = testSession();
   const text = run('help ioas-map');
   assert.match(text, /^ +4 u32 +in +flags {2}\(FIXED_IOVA \| WRITEABLE \| READABLE\)$/m);
   assert.match(text, /^ +32 u64 +in\/out iova$/m);
@@ -346,7 +224,7 @@ test('help tells fields with offset, size, direction, names and errors', () => {
 });
 
 test('history tells commands with their results', () => {
-  const { run } = session();
+  const { run } = testSession();
   run('open; destroy 3');
   const text = run('history');
   assert.match(text, '1  open  -> 0');
@@ -354,7 +232,7 @@ test('history tells commands with their results', () => {
 });
 
 test('completion knows commands, fields, names of values, and names', () => {
-  const { run, state } = session();
+  const { run, state } = testSession();
   run('open; ioas-alloc');
   const hits = (line: string): string[] => complete(state, line)[0];
   assert.equal(hits('hwpt-al'), ['hwpt-alloc ']);
@@ -371,7 +249,7 @@ test('completion knows commands, fields, names of values, and names', () => {
 });
 
 test('at a terminal a mistake is told and the session goes on', async () => {
-  const { io } = session();
+  const { io } = testSession();
   let out = '';
   let err = '';
   const terminal = {

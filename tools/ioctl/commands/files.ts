@@ -22,6 +22,8 @@ import type { Item } from '../words.ts';
 import type { ToolCommand } from './command.ts';
 
 const READ_BYTES = 4096;
+/** Room that a read finds at most; more than files here ever have. */
+const ROOM_BYTES = 1 << 20;
 const EVENTS: readonly (readonly [string, number])[] = [
   ['IN', 0x1],
   ['OUT', 0x4],
@@ -130,7 +132,7 @@ const read: ToolCommand = {
     const count = word === null ? room : parseCount(word, 'bytes', session.names);
     const { process } = session.machine;
     session.scratch.reset();
-    const address = session.scratch.place(new Uint8Array(count));
+    const address = session.scratch.place(new Uint8Array(Math.min(count, ROOM_BYTES)));
     const answer = answerOf(process.read(fd, address, count));
     if (answer.errno !== 0) return syscall(session, `read ${fd} ${count}`, answer);
     const bytes = new Uint8Array(answer.value);

@@ -10,6 +10,7 @@ import { type ToolCommand, told } from './command.ts';
 import { answerOf, syscall } from './files.ts';
 
 const PEEK_BYTES = 64;
+const PEEK_MAX = 1 << 20;
 /** Widths of numbers for poke. */
 const WIDTHS: Readonly<Record<string, number>> = { u8: 1, u16: 2, u32: 4, u64: 8 };
 
@@ -75,7 +76,11 @@ const peek: ToolCommand = {
     const address = parseAddress(args.needed('an address, like @m1'), 'address', session.names);
     const word = args.word();
     args.end();
-    const bytes = new Uint8Array(word === null ? PEEK_BYTES : sizeOf(session, word));
+    const size = word === null ? PEEK_BYTES : sizeOf(session, word);
+    if (size > PEEK_MAX) {
+      throw new InputError('ioctl-value', `peek shows at most ${formatBytes(PEEK_MAX)}`);
+    }
+    const bytes = new Uint8Array(size);
     touch(session, address, () => session.machine.process.peek(address, bytes));
     const record = { address: hexNumber(address), bytes: hexOf(bytes) };
     const lines = memoryLines(bytes, bytes, session.palette);

@@ -166,9 +166,11 @@ class Builder {
     const length = Number(this.values[spec.entryLength] ?? layout.size);
     this.values[spec.entryLength] ??= length;
     this.values[spec.count] ??= entries.length;
-    const bytes = new Uint8Array(length * entries.length);
+    // A length that nobody means finds memory only for its beginning.
+    const room = Math.min(length, MAX_ARGUMENT_BYTES);
+    const bytes = new Uint8Array(room * entries.length);
     for (const [i, entry] of entries.entries()) {
-      bytes.set(encodeData(layout, entry).subarray(0, length), i * length);
+      bytes.set(encodeData(layout, entry).subarray(0, room), i * room);
     }
     if (bytes.length > 0) this.point(spec.pointer, bytes);
   }
