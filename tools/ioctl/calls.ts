@@ -20,7 +20,6 @@ import {
   valueText,
 } from './dump.ts';
 import { type CallPlan, planCall } from './fields.ts';
-import { recordLines, recordsJson } from './hardware-records.ts';
 import type { Answer, Outcome, Session } from './session.ts';
 import { kebab } from './values.ts';
 import type { Item } from './words.ts';
@@ -50,13 +49,11 @@ function runPlan(session: Session, plan: CallPlan): Outcome {
   const spec = IOCTLS[plan.key] ?? null;
   const fields = plan.layout === null ? [] : dumpFields(plan.layout, report.sent, report.returned);
   const buffers = report.buffers.map((buffer) => describeBuffer(spec, plan.layout, report, buffer));
-  const hardware = session.machine.takeRecords();
   return {
     lines: [
       ...(session.brief
         ? [briefLine(session, plan, report)]
         : callLines(session, plan, report, fields, buffers)),
-      ...recordLines(hardware, session.palette),
     ],
     record: {
       call: report.name,
@@ -79,7 +76,6 @@ function runPlan(session: Session, plan: CallPlan): Outcome {
         returned: hexOf(returned),
       })),
       ...(plan.notes.length > 0 && { filled: plan.notes }),
-      ...recordsJson(hardware),
     },
     answer: report,
   };

@@ -85,16 +85,25 @@ export class Executor {
     }
     const outcome = this.run(name, items);
     if (outcome === null) return;
+    const hardware = this.session.machine.takeRecords();
     const unexpected = this.judge(outcome.answer, expected);
     this.session.history.push({ line: text, result: resultText(outcome.answer) });
     if (this.options.json) {
-      const record = { line: text, ...outcome.record, ...(unexpected && { unexpected }) };
+      const record = {
+        line: text,
+        ...outcome.record,
+        ...(hardware.length > 0 && { hardware }),
+        ...(unexpected && { unexpected }),
+      };
       this.io.out(`${JSON.stringify(record, plainNumber)}\n`);
       return;
     }
-    const lines = unexpected
-      ? [...outcome.lines, this.session.palette.bad(`   unexpected: ${unexpected}`)]
-      : outcome.lines;
+    const { dim, bad } = this.session.palette;
+    const lines = [
+      ...outcome.lines,
+      ...hardware.map((record) => dim(`  hardware: ${record}`)),
+      ...(unexpected ? [bad(`  unexpected: ${unexpected}`)] : []),
+    ];
     if (lines.length > 0) this.io.out(`${lines.join('\n')}\n`);
   }
 

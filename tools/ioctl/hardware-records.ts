@@ -1,15 +1,6 @@
-/** What units were told by a call, or on paper would have been. */
+/** What units on paper would have been told, in words. */
 import type { PaperRecord } from '../../hw/host/iommufd/drivers/paper/driver.ts';
-import type { Palette } from '../report/model.ts';
 import { hexNumber } from './dump.ts';
-
-export function recordLines(records: readonly string[], palette: Palette): string[] {
-  return records.map((record) => palette.dim(`  hardware: ${record}`));
-}
-
-export function recordsJson(records: readonly string[]): { readonly hardware?: readonly string[] } {
-  return records.length === 0 ? {} : { hardware: records };
-}
 
 export function recordText(record: PaperRecord): string {
   switch (record.kind) {

@@ -200,6 +200,19 @@ test('a guest translation that is not invalidated stays in the unit', () => {
   assert.match(run('dma vfio0 0x6000'), 'fault 13, read page fault');
 });
 
+test('what hardware is told stands behind the call that told it', () => {
+  const paper = testSession('paper-vtd').run;
+  paper('open; ioas-alloc; bind vfio0; attach vfio0 @ioas; ioas-map @ioas length=4KiB --as a');
+  assert.match(paper('ioas-unmap @ioas iova=@a length=4KiB'), 'hardware: dmar0 drops');
+  const { run } = testSession('riscv');
+  run('open; ioas-alloc; bind vfio0; fault-queue-alloc');
+  run('hwpt-alloc --dev @vfio0 --parent @ioas --fault @fault; attach vfio0 @hwpt');
+  assert.match(run('page-request vfio0 addr=0x5000 perm=write grpid=9'), '1 groups wait');
+  run('read @fault_fd');
+  const answer = run('write @fault_fd cookie=1 code=success');
+  assert.match(answer, /-> 8\n {2}hardware: device 0x100 is answered/);
+});
+
 test('failures on order leave nothing behind', () => {
   const { run, state } = testSession();
   run('open');

@@ -14,7 +14,6 @@ import { InputError } from '../../../sim/errors.ts';
 import { left, right, tableLines } from '../../report/table.ts';
 import { runAs } from '../calls.ts';
 import { hexNumber } from '../dump.ts';
-import { recordLines, recordsJson } from '../hardware-records.ts';
 import type { MachineDevice } from '../machine-parts.ts';
 import type { Outcome, Session } from '../session.ts';
 import { fieldValue, parseAddress, parseCount } from '../values.ts';
@@ -262,7 +261,6 @@ function reported(session: Session, device: Device, asked: PageRequest): Outcome
     .objects.objects()
     .filter((object) => object instanceof Fault)
     .map(({ id, pending }) => ({ fault: id, ...pending }));
-  const records = session.machine.takeRecords();
   const lines = queues.map(
     ({ fault, waiting, unanswered }) =>
       `  fault ${fault}: ${waiting} groups wait to be read, ${unanswered} to be answered`,
@@ -271,11 +269,10 @@ function reported(session: Session, device: Device, asked: PageRequest): Outcome
   const head = taken
     ? `${name} asks for a page`
     : `${name} asks for a page and is refused: its page table has no fault queue`;
-  return told([head, ...lines, ...recordLines(records, session.palette)], {
+  return told([head, ...lines], {
     device: device.id,
     taken,
     queues,
-    ...recordsJson(records),
   });
 }
 
