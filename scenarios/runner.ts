@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { DMA_RECORD } from '../hw/dma/accounting.ts';
 import type { DmaColumns } from '../hw/dma/recorded.ts';
 import { WAIT_RECORD } from '../hw/dma/wait-totals.ts';
+import { SYSCALL_RECORD } from '../hw/host/programs/statistics.ts';
 import { EXPOSED_USE_RECORD, INVALIDATION_RECORD } from '../hw/host/safety-records.ts';
 import {
   COMMAND_RECORD,
@@ -49,6 +50,7 @@ export const RECORD_KINDS = [
   WALK_TOTAL_RECORD,
   INVALIDATION_RECORD,
   EXPOSED_USE_RECORD,
+  SYSCALL_RECORD,
 ] as const;
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';

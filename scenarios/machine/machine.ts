@@ -143,10 +143,10 @@ export class Machine {
       domainOf,
       extras.replayed ?? null,
     );
-    this.userSpace = this.createUserSpace(deviceIds);
+    this.userSpace = this.createUserSpace(deviceIds, probe);
   }
 
-  private createUserSpace(deviceIds: Int32Array): UserSpace | null {
+  private createUserSpace(deviceIds: Int32Array, probe: Probe): UserSpace | null {
     const { scenario } = this;
     if (scenario.programs.length === 0) return null;
     const made = new UserSpace({
@@ -158,6 +158,7 @@ export class Machine {
       devices: this.devices,
       deviceIds,
       completed: this.accounting.finishedBy,
+      probe,
     });
     this.iommu.settle();
     return made;

@@ -25,7 +25,9 @@ import { CallCosts } from '../../hw/host/programs/costs.ts';
 import type { ProgramDevice, Traffic } from '../../hw/host/programs/environment.ts';
 import { LegacyCalls } from '../../hw/host/programs/legacy.ts';
 import { Programs } from '../../hw/host/programs/programs.ts';
+import { SYSCALL_RECORD } from '../../hw/host/programs/statistics.ts';
 import type { MemoryPort } from '../../hw/memory/port.ts';
+import type { Probe } from '../../sim/probe.ts';
 import type { Clock } from '../../sim/time/clock.ts';
 import type { EventQueue } from '../../sim/time/event-queue.ts';
 import type { ResolvedScenario } from '../schema/resolved.ts';
@@ -52,6 +54,7 @@ export interface UserSpaceSurroundings {
   readonly deviceIds: Int32Array;
   /** DMAs done, by device. */
   readonly completed: Float64Array;
+  readonly probe: Probe;
 }
 
 export class UserSpace {
@@ -105,6 +108,7 @@ export class UserSpace {
         work: this.kernel.work,
         costs: new CallCosts(scenario.syscalls, clock),
         sync,
+        trace: around.probe.channel(SYSCALL_RECORD),
         observer: software.observer,
         legacy: iommufd.legacy_uapi === 'none' ? null : this.legacyCalls(),
         devices,

@@ -3,7 +3,7 @@
  * from names and values. Time is added by the caller.
  */
 import { InternalError } from '../../../sim/errors.ts';
-import { callByName } from '../iommufd/client/call.ts';
+import { type CallReport, callByName } from '../iommufd/client/call.ts';
 import { KernelProcess } from '../iommufd/client/kernel-process.ts';
 import { Scratch, type SyscallAnswer } from '../iommufd/client/process.ts';
 import { reportPageRequest } from '../iommufd/objects/fault-routing.ts';
@@ -26,6 +26,8 @@ import { VERBS } from './verbs.ts';
 export interface Answer {
   /** What statistics call it. */
   readonly call: string;
+  /** Command word of an ioctl; 0: another call. */
+  readonly word: number;
   /** How often the kernel was entered. */
   readonly entries: number;
   /** Name of the error number; empty: success. */
@@ -149,12 +151,12 @@ export class Actions {
 
   /** No system call. */
   private given(call: string, out: Values): Answer {
-    return { call, entries: 0, errno: '', rule: '', out };
+    return { call, word: 0, entries: 0, errno: '', rule: '', out };
   }
 
   private told(call: string, entries: number, answer: SyscallAnswer, out: Values): Answer {
     const errno = answer.errno === 0 ? '' : errnoName(answer.errno);
-    return { call, entries, errno, rule: answer.rule, out: errno === '' ? out : {} };
+    return { call, word: 0, entries, errno, rule: answer.rule, out: errno === '' ? out : {} };
   }
 
   private ioctl(step: Step): Answer {
@@ -171,7 +173,8 @@ export class Actions {
     if (step.ioctl === 'HWPT_ALLOC' && report.errno === 0) {
       this.guests.nested(fd, Number(report.out.out_hwpt_id));
     }
-    return { call: step.ioctl, entries: 1, errno: report.error, rule: report.rule, out };
+    const { word } = report;
+    return { call: step.ioctl, word, entries: 1, errno: report.error, rule: report.rule, out };
   }
 
   private bind(step: Step): Answer {
@@ -183,7 +186,7 @@ export class Actions {
     const report = callByName(this.caller, this.scratch, opened.value, call, { iommufd });
     if (report.errno === 0) this.names.set(fileName(device), BigInt(opened.value));
     else this.caller.close(opened.value);
-    return { call, entries: 2, errno: report.error, rule: report.rule, out: { ...report.out } };
+    return ofReport(call, 2, report);
   }
 
   private unbind(step: Step): Answer {
@@ -201,7 +204,7 @@ export class Actions {
       ...(pasid !== undefined && { flags: 'PASID', pasid: this.value(pasid) }),
     };
     const report = callByName(this.caller, this.scratch, fd, call, fields);
-    return { call, entries: 1, errno: report.error, rule: report.rule, out: { ...report.out } };
+    return ofReport(call, 1, report);
   }
 
   private memory(step: Step): Answer {
@@ -287,6 +290,11 @@ export class Actions {
     }
     return this.told('page_request', 0, refused, {});
   }
+}
+
+function ofReport(call: string, entries: number, report: CallReport): Answer {
+  const { word, error: errno, rule, out } = report;
+  return { call, word, entries, errno, rule, out: { ...out } };
 }
 
 export function devicePath(device: string): string {

@@ -1,4 +1,5 @@
 /** What programs need of the machine that they run on. */
+import type { Channel } from '../../../sim/probe.ts';
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import type { Host } from '../core.ts';
 import type { IommuDriver } from '../drivers/driver.ts';
@@ -40,6 +41,8 @@ export interface Environment {
   readonly work: CallWork;
   readonly costs: CallCosts;
   readonly sync: DeferredSync;
+  /** Where system calls are recorded; null: nobody listens. */
+  readonly trace: Channel | null;
   /** Told of what guests map. */
   readonly observer: MappingObserver;
   /** Null: the machine has no interface of 2020. */

@@ -6,6 +6,7 @@
 import { InternalError } from '../../../sim/errors.ts';
 import type { Core } from '../core.ts';
 import { type PendingSync, type Settled, WHOLE_DOMAIN } from '../iommufd/hardware-sync.ts';
+import { ERRNO, type ErrnoName } from '../kernel/errno.ts';
 import type { UserProcess } from '../kernel/process.ts';
 import { Actions, type Answer } from './actions.ts';
 import { type Actual, type Comparison, mismatch } from './comparison.ts';
@@ -139,6 +140,14 @@ export class Program {
     const { events } = this.environment;
     const answer = this.answer as Answer;
     this.peers.book.record(answer, events.now - this.issued);
+    this.environment.trace?.emit(
+      events.now,
+      this.index,
+      answer.word,
+      errnoNumber(answer.errno),
+      events.now - this.issued,
+      this.pending.length,
+    );
     if (this.ending) this.end();
     else this.core.run(0, this.peers.handlers.next, this.index, 0);
   }
@@ -197,7 +206,7 @@ export class Program {
     if (step.verb !== 'fork') return this.actions.run(step);
     const child = this.environment.kernel.forkProcess(this.actions.process);
     this.peers.fork(this, step, child);
-    return { call: 'fork', entries: 1, errno: '', rule: '', out: {} };
+    return { call: 'fork', word: 0, entries: 1, errno: '', rule: '', out: {} };
   }
 
   private invalidate({ driver, domain, hi, lo, pages }: PendingSync): void {
@@ -346,4 +355,8 @@ export class Program {
       ? figures[name as KernelFigure]()
       : undefined;
   }
+}
+
+function errnoNumber(name: string): number {
+  return name === '' ? 0 : (ERRNO[name as ErrnoName] ?? 0);
 }

@@ -1,6 +1,20 @@
-/** Books of the system calls of all programs: how many, how long, how many were refused and why. */
+/** Books and records of system calls: how many, how long, how many were refused and why. */
+import type { RecordKind } from '../../../sim/probe.ts';
 import { Histogram } from '../../../sim/stats/histogram.ts';
 import type { Answer } from './actions.ts';
+
+/** One system call; its cycle is that of the answer. */
+export const SYSCALL_RECORD: RecordKind = {
+  name: 'syscall',
+  level: 'requests',
+  columns: [
+    { name: 'program', type: 'u32', doc: 'Index of the program, children after their parents.' },
+    { name: 'word', type: 'u32', doc: 'Command word of an ioctl; 0: another call.' },
+    { name: 'errno', type: 'u32', doc: 'Error number; 0: success.' },
+    { name: 'cycles', type: 'u32', doc: 'Cycles from the entry to the answer.' },
+    { name: 'invalidations', type: 'u32', doc: 'Invalidations that it waited for.' },
+  ],
+};
 
 export interface CallFigures {
   readonly latency: Histogram;
