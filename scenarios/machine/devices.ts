@@ -218,6 +218,10 @@ function createUserMaster(
   link: Link,
 ): Master {
   const { events, txns, accounting, masters, clock, seed } = around;
+  if (around.replayed !== null) {
+    const message = `device ${wanted.name}: a stream needs mappings, and programs make those of a user domain`;
+    throw new InputError('user-device', message);
+  }
   if (wanted.master.kind !== 'pattern') {
     const message = `device ${wanted.name}: a device of a user domain is a pattern generator`;
     throw new InputError('user-device', message);
