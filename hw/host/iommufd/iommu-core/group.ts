@@ -98,9 +98,13 @@ export class IommuGroup {
     this.handles.set(NO_PASID, handle);
   }
 
-  /** iommu_replace_group_handle: without a stop in the blocking domain. */
+  /**
+   * iommu_replace_group_handle: without a stop in the blocking domain. Linux tests the domain's
+   * driver where a group is attached, and here trusts that there is only one.
+   */
   replace(handle: AttachHandle): void {
     this.memory.point('ENOMEM', 'attachment slot of the group');
+    this.checkDriver(handle.domain);
     this.setDomain(handle.domain);
     this.handles.set(NO_PASID, handle);
   }

@@ -16,7 +16,7 @@ import {
   TEST_CMD,
   TEST_DIRTY,
 } from '../../uapi/test-structs.ts';
-import { mockDevice } from './device.ts';
+import { namedMockDevice } from './device.ts';
 import { MockNestedDomain } from './nested-domain.ts';
 import { MockPagingDomain } from './paging-domain.ts';
 
@@ -87,7 +87,7 @@ export function checkDeviceCache(call: IoctlCall): void {
   const { objects } = call.context;
   const device = objects.get(call.u32(at.id), Device);
   try {
-    checkWord(mockDevice(device.iommu).cache, call.u32(at.cache_id), call.u32(at.cache));
+    checkWord(namedMockDevice(device.iommu).cache, call.u32(at.cache_id), call.u32(at.cache));
   } finally {
     objects.put(device);
   }

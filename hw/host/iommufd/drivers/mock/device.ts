@@ -4,6 +4,7 @@
  * attachment in a row fails so that the core's way back is tried.
  */
 import { InternalError } from '../../../../../sim/errors.ts';
+import { fail } from '../../../kernel/errno.ts';
 import type {
   IommuDevice,
   IommuDriver,
@@ -61,4 +62,10 @@ export class MockDevice implements IommuDevice {
 export function mockDevice(device: IommuDevice): MockDevice {
   if (device instanceof MockDevice) return device;
   throw new InternalError('mock-iommu', `${device.name} is not a mock device`);
+}
+
+/** The mock device that an op of IOMMU_TEST_CMD names; other drivers' devices are EINVAL. */
+export function namedMockDevice(device: IommuDevice): MockDevice {
+  if (device instanceof MockDevice) return device;
+  return fail('EINVAL', `${device.name} is not a mock device`);
 }

@@ -7,7 +7,7 @@ import { reportPageRequest } from '../../objects/fault-routing.ts';
 import { VEVENT_SELFTEST } from '../../uapi/data-structs.ts';
 import { IOMMU_VEVENTQ_TYPE_SELFTEST } from '../../uapi/test-constants.ts';
 import { TEST_TRIGGER_IOPF, TEST_TRIGGER_VEVENT } from '../../uapi/test-structs.ts';
-import { mockDevice } from './device.ts';
+import { namedMockDevice } from './device.ts';
 
 /** Flags of a page request. */
 const PASID_VALID = 1;
@@ -38,7 +38,7 @@ export function triggerVirtualEvent(call: IoctlCall): void {
   const { objects } = call.context;
   const device = objects.get(call.u32(TEST_TRIGGER_VEVENT.at.dev_id), Device);
   try {
-    const { name, viommu, virtualId } = mockDevice(device.iommu);
+    const { name, viommu, virtualId } = namedMockDevice(device.iommu);
     if (viommu === null) fail('ENOENT', `${name} is in no nested domain of a vIOMMU`);
     if (virtualId === 0n) fail('ENOENT', `the virtual id of ${name} is 0`);
     const event = new Uint8Array(VEVENT_SELFTEST.size);

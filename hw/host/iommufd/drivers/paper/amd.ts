@@ -149,7 +149,8 @@ export class AmdPaperDriver extends PaperDriver<AmdUnit> {
     _data: UserData | null,
   ): ViommuDriver {
     if (!this.nestedReachable) return {};
-    return new AmdViommu(this, unitOf<AmdUnit>(device), parent as AmdPaging);
+    if (!(parent instanceof AmdPaging)) fail('EINVAL', 'the parent is no domain of an AMD IOMMU');
+    return new AmdViommu(this, unitOf<AmdUnit>(device), parent);
   }
 }
 
