@@ -34,6 +34,7 @@ test('--help teaches: commands, where to start, exit codes', () => {
     'analyze',
     'explain',
     'ioctl',
+    'fuzz-ioctl',
     'conform',
     'bench',
     'check',
@@ -51,6 +52,7 @@ test('every command has help with examples', () => {
     'analyze',
     'explain',
     'ioctl',
+    'fuzz-ioctl',
     'conform',
     'bench',
     'check',
@@ -135,6 +137,16 @@ test('a reader that closes the pipe early is no error', async () => {
   const code = await new Promise((resolve) => child.on('close', resolve));
   assert.is(err, '');
   assert.is(code, 0);
+});
+
+test('fuzz-ioctl tells how often each call was done and refused, the same for a seed', () => {
+  const run = () => iommusim('fuzz-ioctl', '--calls', '500', '--seed', '3', '--json');
+  const { code, out, err } = run();
+  assert.is(code, 0, err);
+  const { calls, counts } = JSON.parse(out);
+  assert.is(calls, 500);
+  assert.ok(counts.IOAS_MAP.done > 0);
+  assert.is(run().out, out);
 });
 
 test.run();

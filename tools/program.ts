@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { VERSION } from '../scenarios/version.ts';
 import { addCheck } from './commands/check.ts';
 import { addExplain } from './commands/explain.ts';
+import { addFuzz } from './commands/fuzz.ts';
 import { addIoctl } from './commands/ioctl.ts';
 import { addMeasure } from './commands/measure.ts';
 import { addParameters } from './commands/parameters.ts';
@@ -34,6 +35,7 @@ export function buildProgram(io: Io, engine: Engine): Command {
   addCheck(program, io);
   addParameters(program, io);
   addIoctl(program, io);
+  addFuzz(program, io);
   addMeasure(program, io, engine);
   return program;
 }

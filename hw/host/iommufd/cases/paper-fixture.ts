@@ -1,4 +1,4 @@
-/** Cases that are about a driver of real hardware: a client, and devices behind drivers on paper. */
+/** Cases about drivers of real hardware: a client, and devices behind drivers on paper. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { VfioDevice } from '../client/vfio-device.ts';
