@@ -1,4 +1,5 @@
 /** Figures of the programs of a machine, their system calls, and what the kernel still holds. */
+import { PAGE_SIZE } from '../hw/host/kernel/api.ts';
 import type { Program } from '../hw/host/programs/program.ts';
 import { latencyFigures } from './collect.ts';
 import type { Machine } from './machine/machine.ts';
@@ -38,7 +39,7 @@ export function userSpaceFigures({ userSpace, clock }: Machine): UserSpaceFigure
       allocations: kernel.memory.allocations,
       frames_in_use: kernel.pins.inUse,
     },
-    iommufd: hardwareFigures(userSpace),
+    iommufd: driverFigures(userSpace),
   };
 }
 
@@ -46,13 +47,15 @@ function plainValue(value: bigint): number | string {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : `0x${value.toString(16)}`;
 }
 
-function hardwareFigures({ hardware }: UserSpace): IommufdFigures | null {
-  if (hardware === null) return null;
-  const { figures, frames } = hardware;
+function driverFigures({ figures }: UserSpace): IommufdFigures | null {
+  if (figures === null) return null;
   return {
     domains: figures.domains,
     table_frames: figures.tables,
-    table_frames_in_use: frames.inUse,
+    table_frames_in_use: figures.tablesInUse,
+    table_peak_bytes: figures.tablesPeak * PAGE_SIZE,
+    map_calls: figures.mapCalls,
+    unmap_calls: figures.unmapCalls,
     entries_written: figures.entriesWritten,
     invalidations: figures.invalidations,
     broadcasts: figures.broadcasts,

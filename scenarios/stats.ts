@@ -219,14 +219,24 @@ export interface KernelFigures {
   readonly frames_in_use: number;
 }
 
-/** What the driver of the simulated IOMMU did for /dev/iommu. */
+/** What the driver of the IOMMU did for /dev/iommu, over all units and domains. */
 export interface IommufdFigures {
+  /** Page tables that were made: those of the program and automatic ones. */
   readonly domains: number;
+  /** Frames that tables took over the whole run, those in use at its end, and their most bytes. */
   readonly table_frames: number;
   readonly table_frames_in_use: number;
+  readonly table_peak_bytes: number;
+  /** Calls of the driver's map and unmap: an address space calls each of its domains. */
+  readonly map_calls: number;
+  readonly unmap_calls: number;
+  /** Table entries set and cleared. */
   readonly entries_written: number;
+  /** Invalidations asked of units: a domain asks each unit that has devices in it. */
   readonly invalidations: number;
+  /** Those of them that a second or later unit of the same domain needed. */
   readonly broadcasts: number;
+  /** Attachments to a domain that another unit has devices in too. */
   readonly shared_attachments: number;
 }
 
@@ -274,7 +284,7 @@ export interface RunStats {
   readonly programs?: Readonly<Record<string, ProgramFigures>>;
   readonly ioctl?: Readonly<Record<string, CallFigures>>;
   readonly kernel?: KernelFigures;
-  /** Null without devices on simulated hardware. */
+  /** Null with the mock driver, and without devices. */
   readonly iommufd?: IommufdFigures | null;
   readonly engine: EngineFigures;
 }

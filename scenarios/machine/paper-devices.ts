@@ -5,22 +5,25 @@ import type { PaperDeviceOptions } from '../../hw/host/iommufd/drivers/paper/dev
 import type { PaperRecord } from '../../hw/host/iommufd/drivers/paper/driver.ts';
 import { CMDQV_FEATURES } from '../../hw/host/iommufd/drivers/paper/smmuv3-unit.ts';
 import type { KernelMemory } from '../../hw/host/kernel/kernel-memory.ts';
+import type { CallWork } from '../../hw/host/kernel/work.ts';
 import { defaults, type Values } from '../../sim/spec.ts';
 import { type PaperUnitSpec, paperUnitSpec, type ResolvedIommufd } from '../schema/iommufd.ts';
 
 type UnitValues = Values<PaperUnitSpec>;
 
-/** `observe` is told what units would be. */
+/** `observe` is told what units would be; `work` counts what they would be waited for. */
 export function paperDevices(
   iommufd: ResolvedIommufd,
   memory: KernelMemory,
   observe?: (record: PaperRecord) => void,
+  work?: CallWork,
 ): IommuDevice[] {
   const { share_across_instances: sharing } = iommufd;
   const options = {
     memory,
     ...(sharing !== 'driver' && { sharing }),
     ...(observe !== undefined && { observe }),
+    ...(work !== undefined && { work }),
   };
   switch (iommufd.driver) {
     case 'paper-vtd':

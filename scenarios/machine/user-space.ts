@@ -6,12 +6,14 @@
 import { VtdDriver } from '../../hw/host/drivers/vtd.ts';
 import type { Command } from '../../hw/host/iommufd/call.ts';
 import type { IommuDevice } from '../../hw/host/iommufd/driver.ts';
+import type { DriverFigures } from '../../hw/host/iommufd/drivers/figures.ts';
 import type { HardwareCore } from '../../hw/host/iommufd/drivers/hardware/core.ts';
 import type { HardwareDevice } from '../../hw/host/iommufd/drivers/hardware/device.ts';
 import { RiscvIommufdDriver } from '../../hw/host/iommufd/drivers/hardware/riscv.ts';
 import { VtdIommufdDriver } from '../../hw/host/iommufd/drivers/hardware/vtd.ts';
 import { mockDriverOf } from '../../hw/host/iommufd/drivers/mock/driver.ts';
 import { MOCK_COMMANDS } from '../../hw/host/iommufd/drivers/mock/test-commands.ts';
+import { PaperDriver } from '../../hw/host/iommufd/drivers/paper/driver.ts';
 import { DeferredSync } from '../../hw/host/iommufd/hardware-sync.ts';
 import { IommuGroup } from '../../hw/host/iommufd/iommu-core/group.ts';
 import { openIommufd } from '../../hw/host/iommufd/iommufd-file.ts';
@@ -60,8 +62,8 @@ export interface UserSpaceSurroundings {
 export class UserSpace {
   readonly kernel: Kernel;
   readonly programs: Programs;
-  /** What the drivers of simulated hardware count; null without them. */
-  readonly hardware: HardwareCore | null;
+  /** What the driver of the IOMMU counts; null: it counts nothing. */
+  readonly figures: DriverFigures | null;
   /** By device; null: programs cannot bind it. */
   private readonly bound: (HardwareDevice | null)[];
   private readonly written: (Set<number> | null)[];
@@ -90,16 +92,17 @@ export class UserSpace {
     const users = around.devices.map((device) => (device.domain.user ? device : null));
     this.written = users.map((device) => (device === null ? null : new Set()));
     const hardware = users.some((device) => device !== null) ? this.drive(around, sync) : null;
-    this.hardware = hardware?.core ?? null;
     this.bound = users.map((device, index) => {
       if (device === null || hardware === null) return null;
       const iommu = hardware.add(device.name, around.deviceIds[index]);
       add(device.name, iommu, iommu.group, this.trafficOf(device, around.completed));
       return iommu;
     });
-    for (const { name, device, group } of this.paperDevices(scenario)) {
-      add(name, device, group, null);
-    }
+    const paper = this.paperDevices(scenario);
+    for (const { name, device, group } of paper) add(name, device, group, null);
+    const onPaper = paper[0]?.device.driver;
+    const figures = onPaper instanceof PaperDriver ? onPaper.figures : null;
+    this.figures = hardware?.core.figures ?? figures;
     this.programs = new Programs(
       {
         events,
@@ -201,7 +204,8 @@ export class UserSpace {
         return { name, device, group: device.group };
       });
     }
-    return paperDevices(iommufd, this.kernel.memory).map((device) => {
+    const { memory, work } = this.kernel;
+    return paperDevices(iommufd, memory, undefined, work).map((device) => {
       const group = new IommuGroup(this.kernel.memory);
       group.addDevice(device);
       return { name: device.name, device, group };

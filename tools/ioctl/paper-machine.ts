@@ -95,6 +95,7 @@ function devicesOf(
   return {
     devices,
     takeRecords: () => records.splice(0).map(recordText),
-    counters: () => (driver === null ? {} : { 'flushes of the IOMMU': driver.flushes }),
+    counters: () =>
+      driver === null ? {} : { 'flushes of the IOMMU': driver.figures.invalidations },
   };
 }

@@ -1,15 +1,21 @@
 /** Report sections about programs: how they ended, and their system calls. */
-import type { CallFigures, KernelFigures, ProgramFigures } from '../../scenarios/stats.ts';
+import type {
+  CallFigures,
+  IommufdFigures,
+  KernelFigures,
+  ProgramFigures,
+} from '../../scenarios/stats.ts';
 import type { Palette, ReportStats, Section } from './model.ts';
 import { left, right, tableLines } from './table.ts';
 import { count, size, time } from './text.ts';
 
 export function programSections(stats: ReportStats, palette: Palette): Section[] {
-  const { programs, ioctl, kernel } = stats;
+  const { programs, ioctl, kernel, iommufd } = stats;
   if (programs === undefined) return [];
   const sections = [programSection(programs, kernel, palette)];
   if (ioctl !== undefined && Object.keys(ioctl).length > 0) {
-    sections.push(callSection(ioctl, palette));
+    const note = iommufd == null ? '' : driverNote(iommufd);
+    sections.push(callSection(ioctl, note, palette));
   }
   return sections;
 }
@@ -45,7 +51,22 @@ function heldLine(kernel: KernelFigures, palette: Palette): string {
     : `the kernel holds ${count(pinned_pages)} pinned pages and ${size(charged_bytes)} ${peak}`;
 }
 
-function callSection(calls: Readonly<Record<string, CallFigures>>, palette: Palette): Section {
+/** What the calls made of the IOMMU's driver. */
+function driverNote(figures: IommufdFigures): string {
+  const { domains, table_frames, table_peak_bytes, map_calls, invalidations, broadcasts } = figures;
+  const shared = broadcasts > 0 ? `, ${count(broadcasts)} of them for further units` : '';
+  return (
+    `${count(domains)} page tables of ${count(table_frames)} frames (at most ` +
+    `${size(table_peak_bytes)}) · ${count(map_calls)} maps · ` +
+    `${count(invalidations)} invalidations${shared}`
+  );
+}
+
+function callSection(
+  calls: Readonly<Record<string, CallFigures>>,
+  note: string,
+  palette: Palette,
+): Section {
   const heads = [
     left('call'),
     right('count'),
@@ -62,5 +83,5 @@ function callSection(calls: Readonly<Record<string, CallFigures>>, palette: Pale
       .map(([errno, times]) => (times === 1 ? errno : `${errno} ${count(times)}`))
       .join(' '),
   ]);
-  return { title: 'System calls', note: '', lines: tableLines(heads, rows, palette.head) };
+  return { title: 'System calls', note, lines: tableLines(heads, rows, palette.head) };
 }

@@ -18,6 +18,8 @@ export class CallWork {
   unmapCalls = 0;
   /** Driver-specific structures taken in. */
   entries = 0;
+  /** Invalidations of units without simulated hardware, which take their own time. */
+  invalidations = 0;
 
   reset(): void {
     this.objects = 0;
@@ -29,5 +31,6 @@ export class CallWork {
     this.mapCalls = 0;
     this.unmapCalls = 0;
     this.entries = 0;
+    this.invalidations = 0;
   }
 }

@@ -14,6 +14,7 @@ type CostName =
   | 'unmap_call'
   | 'unmap_page'
   | 'user_entry'
+  | 'invalidate'
   | 'poll';
 
 export type SyscallSpec = Readonly<Record<CostName, Param<number>>>;
@@ -33,6 +34,10 @@ export const syscallSpec: SyscallSpec = {
   unmap_call: duration('50ns', "A call of the driver's unmap."),
   unmap_page: duration('5ns', 'Each 4 KiB page cleared from an I/O page table.'),
   user_entry: duration('40ns', 'Checking and converting one driver-specific structure.'),
+  invalidate: duration(
+    '370ns',
+    'An invalidation of an IOMMU that exists on paper, its fence included: as long as on simulated VT-d.',
+  ),
   poll: duration('1us', 'Time between two looks of a program that waits for a device.', { min: 1 }),
 };
 
@@ -64,7 +69,8 @@ export class CallCosts {
       work.pagesMapped * cycles.map_page +
       work.unmapCalls * cycles.unmap_call +
       work.pagesUnmapped * cycles.unmap_page +
-      work.entries * cycles.user_entry
+      work.entries * cycles.user_entry +
+      work.invalidations * cycles.invalidate
     );
   }
 }

@@ -12,6 +12,7 @@ import { Errno } from '../../../kernel/errno.ts';
 import type { KernelMemory } from '../../../kernel/kernel-memory.ts';
 import type { MappingObserver } from '../../../observer.ts';
 import type { HardwareSync } from '../../hardware-sync.ts';
+import { countTables, type DriverFigures, noFigures } from '../figures.ts';
 
 export interface HardwarePorts {
   readonly services: KernelServices;
@@ -28,18 +29,6 @@ export interface HardwarePorts {
   readonly shareAcrossInstances?: boolean;
 }
 
-export interface HardwareFigures {
-  domains: number;
-  /** Frames of tables taken so far. */
-  tables: number;
-  entriesWritten: number;
-  /** Invalidations asked of units, and those of them that a second or later unit needed. */
-  invalidations: number;
-  broadcasts: number;
-  /** Attachments to a domain that another unit has devices in too. */
-  sharedAttachments: number;
-}
-
 const FRAME_BYTES = 4096;
 
 export class HardwareCore {
@@ -48,14 +37,7 @@ export class HardwareCore {
   readonly shareAcrossInstances: boolean;
   /** Changed by whoever knows how the call under way is to reach the hardware. */
   sync: HardwareSync;
-  readonly figures: HardwareFigures = {
-    domains: 0,
-    tables: 0,
-    entriesWritten: 0,
-    invalidations: 0,
-    broadcasts: 0,
-    sharedAttachments: 0,
-  };
+  readonly figures: DriverFigures = noFigures();
   private readonly freeIndexes: number[] = [];
 
   constructor(ports: HardwarePorts) {
@@ -89,16 +71,19 @@ export class HardwareCore {
 
 /** Frames for tables, charged as kernel memory. */
 export class ChargedFrames implements TableFrames {
-  /** Frames in use. */
-  inUse = 0;
   private readonly memory: KernelMemory;
   private readonly frames: TableFrames;
-  private readonly figures: HardwareFigures;
+  private readonly figures: DriverFigures;
 
-  constructor(memory: KernelMemory, frames: TableFrames, figures: HardwareFigures) {
+  constructor(memory: KernelMemory, frames: TableFrames, figures: DriverFigures) {
     this.memory = memory;
     this.frames = frames;
     this.figures = figures;
+  }
+
+  /** Frames in use. */
+  get inUse(): number {
+    return this.figures.tablesInUse;
   }
 
   alloc(): number {
@@ -112,21 +97,20 @@ export class ChargedFrames implements TableFrames {
   release(frame: number): void {
     this.frames.release(frame);
     this.memory.give(FRAME_BYTES);
-    this.inUse--;
+    countTables(this.figures, -1);
   }
 
   releaseRun(first: number, count: number): void {
     this.frames.releaseRun(first, count);
     this.memory.give(FRAME_BYTES * count);
-    this.inUse -= count;
+    countTables(this.figures, -count);
   }
 
   private charged(count: number, alloc: () => number): number {
     this.memory.take(FRAME_BYTES * count, 'I/O page table');
     try {
       const first = alloc();
-      this.inUse += count;
-      this.figures.tables += count;
+      countTables(this.figures, count);
       return first;
     } catch (error) {
       this.memory.give(FRAME_BYTES * count);

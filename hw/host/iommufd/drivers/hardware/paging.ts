@@ -146,6 +146,7 @@ export abstract class HardwarePaging implements PagingDomain, HardwareDomain {
     if (frame + pages > this.frameLimit) this.outside('output', this.shape.outputBits);
     const { tables, core } = this;
     const access = this.shape.accessOf[prot & PROT_MASK];
+    core.figures.mapCalls++;
     const before = tables.entriesWritten;
     const hi = pnHi(page);
     const lo = pnLo(page);
@@ -169,6 +170,7 @@ export abstract class HardwarePaging implements PagingDomain, HardwareDomain {
     const page = Number(iova) / PAGE;
     const pages = Number(bytes) / PAGE;
     const { tables, core } = this;
+    core.figures.unmapCalls++;
     const before = tables.entriesWritten;
     const hi = pnHi(page);
     const lo = pnLo(page);

@@ -4,6 +4,7 @@
  */
 import { type ErrnoName, fail } from '../../../kernel/errno.ts';
 import type { KernelMemory } from '../../../kernel/kernel-memory.ts';
+import type { CallWork } from '../../../kernel/work.ts';
 import type {
   Domain,
   IommuCapability,
@@ -12,6 +13,7 @@ import type {
   PageRequest,
   ResponseCode,
 } from '../../driver.ts';
+import { type DriverFigures, noFigures } from '../figures.ts';
 import type { SmmuCommand } from '../formats/smmuv3-commands.ts';
 import { PaperBlocked, type PaperDevice, type PaperDeviceOptions } from './device.ts';
 import type { PagingObserver, PaperPaging } from './paging.ts';
@@ -49,6 +51,8 @@ export interface PaperOptions {
   readonly memory: KernelMemory;
   readonly sharing?: Sharing;
   readonly observe?: (record: PaperRecord) => void;
+  /** Where invalidations are counted that the call under way waits for. */
+  readonly work?: CallWork;
 }
 
 export abstract class PaperDriver<Unit extends object> implements IommuDriver, PagingObserver {
@@ -58,8 +62,8 @@ export abstract class PaperDriver<Unit extends object> implements IommuDriver, P
   readonly memory: KernelMemory;
   readonly sharing: Sharing;
   readonly units: Unit[] = [];
-  /** Flushes asked for: a domain that several units share needs one of each. */
-  flushes = 0;
+  readonly figures: DriverFigures = noFigures();
+  private readonly work: CallWork | null;
   private readonly observe: (record: PaperRecord) => void;
 
   constructor(
@@ -75,6 +79,7 @@ export abstract class PaperDriver<Unit extends object> implements IommuDriver, P
     this.memory = options.memory;
     this.sharing = options.sharing ?? traits.sharing;
     this.observe = options.observe ?? (() => {});
+    this.work = options.work ?? null;
     this.userPasidTable = traits.userPasidTable;
     this.blocked = new PaperBlocked(this, traits.pasids);
   }
@@ -88,13 +93,20 @@ export abstract class PaperDriver<Unit extends object> implements IommuDriver, P
   }
 
   flushed(domain: PaperPaging, unit: object): void {
-    this.flushes++;
     this.record({ kind: 'flush', unit, domain });
   }
 
   record(record: PaperRecord): void {
+    const invalidations = invalidationsOf(record);
+    this.figures.invalidations += invalidations;
+    if (this.work !== null) this.work.invalidations += invalidations;
     this.observe(record);
   }
+}
+
+/** Commands of a virtual machine are waited for together. */
+function invalidationsOf({ kind }: PaperRecord): number {
+  return kind === 'response' ? 0 : 1;
 }
 
 /** The unit of a device of this driver. */

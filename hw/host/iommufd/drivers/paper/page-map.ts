@@ -4,6 +4,7 @@
  */
 import { fail } from '../../../kernel/errno.ts';
 import type { KernelMemory } from '../../../kernel/kernel-memory.ts';
+import { countTables, type DriverFigures } from '../figures.ts';
 
 export interface Leaf {
   /** First frame of the leaf. */
@@ -30,18 +31,26 @@ export class PageMap {
   /** Tables in use, the root among them. */
   tables = 1;
   private readonly memory: KernelMemory;
+  private readonly figures: DriverFigures;
   /** Leaf sizes in levels, largest first: 0 is a page, 1 is 512 of them. */
   private readonly leafLevels: readonly number[];
   private readonly topLevel: number;
   private readonly leaves: Map<number, Leaf>[] = [];
   private readonly present: Set<number> = new Set();
 
-  constructor(memory: KernelMemory, leafLevels: readonly number[], topLevel: number) {
+  constructor(
+    memory: KernelMemory,
+    leafLevels: readonly number[],
+    topLevel: number,
+    figures: DriverFigures,
+  ) {
     this.memory = memory;
+    this.figures = figures;
     this.leafLevels = [...leafLevels].sort((a, b) => b - a);
     this.topLevel = topLevel;
     for (let level = 0; level <= topLevel; level++) this.leaves.push(new Map());
     memory.take(TABLE_BYTES, 'root page table');
+    countTables(figures, 1);
   }
 
   /** Maps pages to frames with the largest leaves that fit; EADDRINUSE undoes all of it. */
@@ -66,6 +75,7 @@ export class PageMap {
       const found = this.find(first + done);
       if (found === null || found.first !== first + done || found.pages > pages - done) break;
       this.leaves[levelOf(found.pages)]?.delete(found.first);
+      this.figures.entriesWritten++;
       done += found.pages;
     }
     return done;
@@ -83,6 +93,7 @@ export class PageMap {
 
   /** Gives back the memory of all tables. */
   free(): void {
+    countTables(this.figures, -this.tables);
     for (; this.tables > 0; this.tables--) this.memory.give(TABLE_BYTES);
     this.present.clear();
     for (const map of this.leaves) map.clear();
@@ -106,6 +117,7 @@ export class PageMap {
     if (level === undefined) fail('EINVAL', 'no leaf of the table is small enough');
     this.addTables(page, level + 1, added);
     this.leaves[level]?.set(page, { frame, prot, dirty: false });
+    this.figures.entriesWritten++;
     return FAN_OUT ** level;
   }
 
@@ -115,6 +127,9 @@ export class PageMap {
       const key = tableKey(page, level);
       if (this.present.has(key)) return;
       this.memory.take(TABLE_BYTES, 'page table');
+      countTables(this.figures, 1);
+      // The entry of the table above.
+      this.figures.entriesWritten++;
       this.tables++;
       this.present.add(key);
       added.push(key);
@@ -124,6 +139,8 @@ export class PageMap {
   private dropTable(key: number): void {
     this.present.delete(key);
     this.tables--;
+    countTables(this.figures, -1);
+    this.figures.entriesWritten++;
     this.memory.give(TABLE_BYTES);
   }
 }

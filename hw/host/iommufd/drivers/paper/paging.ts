@@ -12,6 +12,7 @@ import {
   type PagingDomain,
   PROT_WRITE,
 } from '../../driver.ts';
+import type { DriverFigures } from '../figures.ts';
 import type { PaperDevice, PaperDomain } from './device.ts';
 import { PageMap } from './page-map.ts';
 
@@ -26,8 +27,9 @@ export interface PagingShape {
   readonly refuseReadOnly: boolean;
 }
 
-/** What happens to a paging domain's hardware. */
+/** Told of what happens to a paging domain's hardware, and keeps the count. */
 export interface PagingObserver {
+  readonly figures: DriverFigures;
   flushed(domain: PaperPaging, unit: object): void;
 }
 
@@ -69,11 +71,13 @@ export abstract class PaperPaging implements PagingDomain, PaperDomain {
     this.apertureEnd = (1n << BigInt(shape.inputBits)) - 1n;
     memory.take(DOMAIN_BYTES, `${driver.name} paging domain`);
     try {
-      this.pages = new PageMap(memory, leafLevels(shape.pageSizes), topLevel(shape.inputBits));
+      const top = topLevel(shape.inputBits);
+      this.pages = new PageMap(memory, leafLevels(shape.pageSizes), top, observer.figures);
     } catch (error) {
       memory.give(DOMAIN_BYTES);
       throw error;
     }
+    observer.figures.domains++;
     if (shape.dirty) this.dirty = this.makeDirty();
   }
 
@@ -98,10 +102,12 @@ export abstract class PaperPaging implements PagingDomain, PaperDomain {
     if ((physical + bytes - 1n) >> BigInt(outputBits) !== 0n) {
       fail('ERANGE', `the output address has more than ${outputBits} bits`);
     }
+    this.observer.figures.mapCalls++;
     this.pages.map(pageOf(iova), pageOf(physical), pageOf(bytes), prot);
   }
 
   unmap(iova: bigint, bytes: bigint): bigint {
+    this.observer.figures.unmapCalls++;
     const pages = this.pages.unmap(pageOf(iova), pageOf(bytes));
     if (pages > 0) this.unflushed = true;
     return BigInt(pages) << PAGE_SHIFT;
@@ -136,6 +142,7 @@ export abstract class PaperPaging implements PagingDomain, PaperDomain {
 
   joined(device: PaperDevice): void {
     this.users.set(device, (this.users.get(device) ?? 0) + 1);
+    if (this.units().length > 1) this.observer.figures.sharedAttachments++;
   }
 
   left(device: PaperDevice): void {
@@ -158,7 +165,9 @@ export abstract class PaperPaging implements PagingDomain, PaperDomain {
   protected trackingSet(): void {}
 
   private flush(): void {
-    for (const unit of this.units()) this.observer.flushed(this, unit);
+    const units = this.units();
+    for (const unit of units) this.observer.flushed(this, unit);
+    this.observer.figures.broadcasts += Math.max(0, units.length - 1);
   }
 
   private makeDirty(): DirtyTracking {

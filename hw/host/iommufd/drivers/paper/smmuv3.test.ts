@@ -277,7 +277,7 @@ test('share_across_instances: compatible SMMUs share one table and are both told
     const domains = new Set([device.domain, other.domain]);
     const tables = [...domains].reduce((sum, one) => sum + (one as SmmuPaging).tables, 0);
     ioas.unmap(0x100000n, length);
-    const { flushes } = driver;
+    const { invalidations: flushes } = driver.figures;
     const small = bind(
       driver.addDevice('small', driver.addUnit({ coherentWalks: true, stage1: false })),
     );
