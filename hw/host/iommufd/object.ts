@@ -111,7 +111,8 @@ export class ObjectTable {
   getAny(id: number): IommufdObject {
     this.memory.point('ENOENT', `lookup of object ${id}`);
     const slot = this.slots.get(id);
-    if (slot === undefined || typeof slot === 'string') fail('ENOENT', `no object has the id ${id}`);
+    if (slot === undefined || typeof slot === 'string')
+      fail('ENOENT', `no object has the id ${id}`);
     slot.users++;
     slot.shortTerm++;
     return slot;
@@ -132,7 +133,8 @@ export class ObjectTable {
   /** IOMMU_DESTROY. */
   destroyById(id: number): void {
     const slot = this.slots.get(id);
-    if (slot === undefined || typeof slot === 'string') fail('ENOENT', `no object has the id ${id}`);
+    if (slot === undefined || typeof slot === 'string')
+      fail('ENOENT', `no object has the id ${id}`);
     if (slot.users !== 1) {
       fail('EBUSY', `object ${id} (${slot.type}) has ${slot.users - 1} other users`);
     }
@@ -142,7 +144,10 @@ export class ObjectTable {
   /** iommufd_object_destroy_user, and removal by the kernel: the last user must be the caller. */
   remove(object: IommufdObject): void {
     if (object.users !== 1) {
-      throw new InternalError('iommufd', `object ${object.id} is removed with ${object.users} users`);
+      throw new InternalError(
+        'iommufd',
+        `object ${object.id} is removed with ${object.users} users`,
+      );
     }
     this.free(object.id);
     object.destroy();
@@ -193,4 +198,3 @@ export class ObjectTable {
     if (id < this.firstFree) this.firstFree = id;
   }
 }
-
