@@ -3,12 +3,14 @@
  */
 import { PAGE_SIZE } from '../../../hw/host/kernel/api.ts';
 import { MemoryFile } from '../../../hw/host/kernel/memory-file.ts';
-import { MAP_FIXED } from '../../../hw/host/kernel/mmap.ts';
+import { MAP_ANONYMOUS, MAP_FIXED } from '../../../hw/host/kernel/mmap.ts';
 import { placePage } from '../../../hw/host/kernel/space-maps.ts';
 import { PROT_READ } from '../../../hw/host/kernel/vma.ts';
 import {
   bytesOf,
   type CloseOp,
+  type FtruncateOp,
+  type MemfdOp,
   type MemOp,
   type MmapOp,
   type MunmapOp,
@@ -22,27 +24,53 @@ import { CallDifference, expectBytes, expectSame } from './difference.ts';
 import { errnoText, expectAnswer } from './ioctl-call.ts';
 import type { Program } from './program.ts';
 
+/** Size of a file that is none of ours. */
+const UNTOLD_BYTES = 1 << 20;
+
 /** Bytes for a read or write whose buffer is not recorded. */
 const BUFFER_BYTES = 4096;
 
 export function replayOpen(program: Program, op: OpenOp): void {
+  if (program.kernel.node(op.path) === null && program.shared.closesMissing) {
+    openUntold(program, op);
+    return;
+  }
+  if (op.err === 0) program.expectFree(op.ret);
   expectAnswer(op, program.syscalls.open(op.path, op.flags));
 }
 
+/** A file that is none of ours; programs may map it privately. */
+function openUntold({ kernel, process }: Program, { ret, err }: OpenOp): void {
+  if (err === 0) process.setFd(ret, kernel.memoryFile('regular', UNTOLD_BYTES));
+}
+
 export function replayClose(program: Program, op: CloseOp): void {
+  if (program.isUntold(op.fd, op.err)) return;
   expectAnswer(op, program.syscalls.close(op.fd));
 }
 
+export function replayMemfd(program: Program, op: MemfdOp): void {
+  if (op.err === 0) program.expectFree(op.ret);
+  expectAnswer(op, program.syscalls.memfdCreate(op.flags));
+}
+
+export function replayFtruncate(program: Program, op: FtruncateOp): void {
+  if (program.isUntold(op.fd, op.err)) return;
+  expectAnswer(op, program.syscalls.ftruncate(op.fd, op.len));
+}
+
 export function replayRead(program: Program, op: ReadOp): void {
+  if (program.isUntold(op.fd, op.err)) return;
   const address = op.va === undefined ? program.scratch(BUFFER_BYTES) : Number(op.va);
   expectAnswer(op, program.syscalls.read(op.fd, BigInt(address), op.n));
-  const expected = bytesOf(op.out);
+  const expected = bytesOf(op.out ?? '');
   expectBytes('bytes read', expected, program.load(address, expected.length));
 }
 
 export function replayWrite(program: Program, op: WriteOp): void {
+  if (program.isUntold(op.fd, op.err)) return;
   const address = op.va === undefined ? program.scratch(BUFFER_BYTES) : Number(op.va);
-  program.store(address, bytesOf(op.in));
+  program.store(address, bytesOf(op.in ?? ''));
   expectAnswer(op, program.syscalls.write(op.fd, BigInt(address), op.n));
 }
 
@@ -56,12 +84,17 @@ export function replayPoll(program: Program, op: PollOp): void {
 }
 
 export function replayMmap(program: Program, op: MmapOp): void {
-  const { len: length, prot, fd, off: offset } = op;
-  const place = op.va === undefined ? {} : { address: Number(op.va) };
-  const flags = op.va === undefined ? op.flags : op.flags | MAP_FIXED;
+  const { len: length, prot, fd, off: offset = 0 } = op;
+  // The place of a mapping that was refused is not known.
+  const placed = op.va !== undefined && op.err === 0;
+  const place = placed ? { address: Number(op.va) } : {};
+  const flags = placed ? op.flags | MAP_FIXED : op.flags;
+  const untold = (flags & MAP_ANONYMOUS) === 0 && program.isUntold(fd, op.err);
+  if (untold) program.process.setFd(fd, program.kernel.memoryFile('regular', offset + length));
   const { value, errno, rule } = program.syscalls.mmap({
     ...{ ...place, length, prot, flags, fd, offset },
   });
+  if (untold) program.process.closeFd(fd);
   if (errno !== op.err) {
     throw new CallDifference('errno', errnoText(op.err), errnoText(errno), rule);
   }

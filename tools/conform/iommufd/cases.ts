@@ -14,6 +14,8 @@ export interface RecordedCase {
   readonly memlock: number | null;
   /** Which set of frames is behind the regions of a generated case. */
   readonly layout?: number;
+  /** Answers depend on which frames are adjacent. */
+  readonly phys_dependent?: boolean;
   readonly ops: readonly RecordedOp[];
 }
 
@@ -75,7 +77,8 @@ export interface ReadOp extends Returned {
   readonly fd: number;
   readonly n: number;
   readonly va?: string;
-  readonly out: string;
+  /** The bytes that came; absent: none. */
+  readonly out?: string;
 }
 
 export interface WriteOp extends Returned {
@@ -83,7 +86,7 @@ export interface WriteOp extends Returned {
   readonly fd: number;
   readonly n: number;
   readonly va?: string;
-  readonly in: string;
+  readonly in?: string;
 }
 
 export interface PollOp extends Returned {
@@ -96,7 +99,7 @@ export interface PollOp extends Returned {
 export interface MmapOp extends Common {
   readonly op: 'mmap';
   readonly fd: number;
-  readonly off: number;
+  readonly off?: number;
   readonly len: number;
   readonly prot: number;
   readonly flags: number;
@@ -149,6 +152,11 @@ export interface MemOp extends Common {
   readonly h: string;
 }
 
+/** The process ends; recordings need not tell when. */
+export interface ExitOp extends Common {
+  readonly op: 'exit';
+}
+
 export interface TruncatedOp extends Common {
   readonly op: 'truncated';
 }
@@ -167,6 +175,7 @@ export type RecordedOp =
   | ForkOp
   | PhysOp
   | MemOp
+  | ExitOp
   | TruncatedOp;
 
 export function isRecordedCase(line: unknown): line is RecordedCase {

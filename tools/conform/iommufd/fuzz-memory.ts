@@ -12,7 +12,7 @@ import type { UserProcess } from '../../../hw/host/kernel/process.ts';
 import { placePage } from '../../../hw/host/kernel/space-maps.ts';
 import { PROT_READ, PROT_WRITE } from '../../../hw/host/kernel/vma.ts';
 import { InternalError } from '../../../sim/errors.ts';
-import type { RecordedLayout } from './cases.ts';
+import type { FrameRun, RecordedLayout } from './cases.ts';
 import type { Program } from './program.ts';
 
 const RW = PROT_READ | PROT_WRITE;
@@ -29,6 +29,9 @@ const DATA = { address: 0x2000_0000, pages: 16 };
 const DRO = { address: 0x2010_0000, alias: 0x2020_0000, pages: 2 };
 const FF = { address: 0x3000_0000, pages: 16 };
 
+/** First of the frames of a layout that is not known; a multiple of a huge page's. */
+const ASSUMED_FRAMES = 0x10_0000;
+
 /** Descriptors that are open before the first call. */
 const FD_FF = 100;
 const FD_HUGE = 101;
@@ -38,6 +41,21 @@ const FD_SEALED = 104;
 const FD_EVENT = 105;
 const FD_REGULAR = 106;
 const FD_LOG = 900;
+
+/** Frames as good as any where those of the recording are not known: in order of the files. */
+export const ASSUMED_LAYOUT: RecordedLayout = [SH, PM, HG, RO, FF].map(({ address, pages }, i) => {
+  const name = FILLED[i] as string;
+  const first = ASSUMED_FRAMES + 2 * HG.pages * i;
+  const runs = Array.from({ length: pages }, (_, page): FrameRun => {
+    return [page, 1, first + (name === 'pm' ? permuted(page) : page)];
+  });
+  return { name, va: `0x${address.toString(16)}`, len: pages * PAGE_SIZE, runs };
+});
+
+/** Page of its file that a page of region pm shows. */
+function permuted(page: number): number {
+  return (13 * page + 5) % PM.pages;
+}
 
 export function prepareFuzzProgram(program: Program, layout: RecordedLayout): void {
   const { kernel, process } = program;
@@ -68,9 +86,9 @@ function memoryFile(
 function mapRegions(program: Program, ff: MemoryFile, huge: MemoryFile): void {
   const { kernel } = program;
   map(program, SH.address, SH.pages, RW, null);
-  const permuted = memoryFile(kernel, 'memfd', PM.pages);
+  const shuffled = memoryFile(kernel, 'memfd', PM.pages);
   for (let i = 0; i < PM.pages; i++) {
-    map(program, PM.address + i * PAGE_SIZE, 1, RW, permuted, (13 * i + 5) % PM.pages);
+    map(program, PM.address + i * PAGE_SIZE, 1, RW, shuffled, permuted(i));
   }
   map(program, HG.address, HG.pages, RW, huge);
   const readOnly = memoryFile(kernel, 'memfd', RO.pages);
@@ -83,7 +101,7 @@ function mapRegions(program: Program, ff: MemoryFile, huge: MemoryFile): void {
   map(program, DRO.alias, DRO.pages, RW, data);
   map(program, FF.address, FF.pages, RW, ff);
   // Only their mappings keep these files.
-  for (const file of [permuted, readOnly, data]) kernel.put(file);
+  for (const file of [shuffled, readOnly, data]) kernel.put(file);
 }
 
 /** Maps a file through a descriptor that is closed again, as the generator did. */

@@ -2,7 +2,12 @@
  * Replays one ioctl: the argument and what it points at are stored as recorded, the call is made,
  * and return, error number, argument, buffers and memory written through an IOAS are compared.
  */
-import { IOAS_MAP_FILE } from '../../../hw/host/iommufd/uapi/structs.ts';
+import {
+  FAULT_QUEUE_ALLOC,
+  IOAS_MAP_FILE,
+  VEVENTQ_ALLOC,
+} from '../../../hw/host/iommufd/uapi/structs.ts';
+import { TEST_CREATE_ACCESS } from '../../../hw/host/iommufd/uapi/test-structs.ts';
 import { ERRNO, errnoName } from '../../../hw/host/kernel/errno.ts';
 import type { SyscallResult } from '../../../hw/host/kernel/syscalls.ts';
 import { bytesOf, type IoctlOp, type StoredBytes } from './cases.ts';
@@ -41,9 +46,13 @@ export function replayIoctl(program: Program, op: IoctlOp): void {
 function call(program: Program, op: IoctlOp, address: bigint): SyscallResult {
   const { shared, syscalls } = program;
   const word = Number(op.cmd);
+  const fd = returnedFd(op);
+  if (fd !== null) program.expectFree(fd);
   let result = syscalls.ioctl(op.fd, word, address);
   if (op.name === 'DESTROY' && op.err === 0 && shared.closesMissing) {
-    while (result.errno === ERRNO.EBUSY && program.closeReturned()) {
+    for (const fd of program.returnedFds()) {
+      if (result.errno !== ERRNO.EBUSY) break;
+      syscalls.close(fd);
       result = syscalls.ioctl(op.fd, word, address);
     }
   }
@@ -51,6 +60,24 @@ function call(program: Program, op: IoctlOp, address: bigint): SyscallResult {
     shared.mapsItself ||= program.namesContext(mappedFd(op));
   }
   return result;
+}
+
+/** Where the structures of calls that return a descriptor have it. */
+const FD_FIELDS: Readonly<Record<string, number>> = {
+  FAULT_QUEUE_ALLOC: FAULT_QUEUE_ALLOC.at.out_fault_fd,
+  VEVENTQ_ALLOC: VEVENTQ_ALLOC.at.out_veventq_fd,
+  'TEST_CMD.CREATE_ACCESS': TEST_CREATE_ACCESS.at.out_access_fd,
+};
+
+/** The descriptor that a call is recorded to return. */
+function returnedFd({ name, ret, err, out }: IoctlOp): number | null {
+  if (err !== 0) return null;
+  if (name === 'TEST_CMD.DMABUF_GET') return ret;
+  const at = FD_FIELDS[name];
+  if (at === undefined || out === undefined) return null;
+  const bytes = bytesOf(out);
+  if (bytes.length < at + 4) return null;
+  return new DataView(bytes.buffer, bytes.byteOffset).getInt32(at, true);
 }
 
 function mappedFd(op: IoctlOp): number {

@@ -11,7 +11,9 @@ import {
 } from './leftovers.ts';
 import { bootCase, type CaseMemory } from './machine.ts';
 import type { CallProfile } from './profile.ts';
-import { type CaseMismatch, replayCase } from './replay.ts';
+import type { Program } from './program.ts';
+import type { CaseMismatch } from './replay.ts';
+import { replayUntold } from './untold.ts';
 
 /** Replays of one case after which nothing is said to explain it. */
 const REPLAYS_MAX = 400;
@@ -69,9 +71,12 @@ export class LeftoverSearch {
 
   private attempt(state: Leftovers, certain: Leftovers): Attempt {
     this.replays++;
-    const program = bootCase(this.of, this.layout, this.memory);
-    applyLeftovers(program, state);
-    const mismatch = replayCase(this.of, program, this.profile);
+    const boot = (): Program => {
+      const program = bootCase(this.of, this.layout, this.memory);
+      applyLeftovers(program, state);
+      return program;
+    };
+    const { program, mismatch } = replayUntold(this.of, boot, this.profile);
     if (mismatch !== null) {
       return { mismatch, next: hypotheses(this.of, program, mismatch, state) };
     }

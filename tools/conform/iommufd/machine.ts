@@ -28,8 +28,10 @@ export function bootCase(
   for (const path of NODES) {
     kernel.registerNode(path, () => openIommufd(kernel, path, MOCK_COMMANDS));
   }
-  const shared = { closesMissing: of.src === 'selftest', mapsItself: false };
+  const programs = new Map<number, Program>();
+  const shared = { programs, closesMissing: of.src === 'selftest', mapsItself: false };
   const program = new Program(kernel, kernel.createProcess(credentials(of)), shared);
+  programs.set(0, program);
   for (const fd of [0, 1, 2]) program.process.setFd(fd, new NullFile());
   if (layout !== null) prepareFuzzProgram(program, layout);
   return program;

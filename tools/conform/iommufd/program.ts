@@ -17,14 +17,16 @@ const SCRATCH_BYTES = 0x20000;
 
 /** What all processes of a case have in common. */
 export interface CaseState {
+  /** By number; 0 makes the first call. */
+  readonly programs: Map<number, Program>;
   /** The recording leaves out the closes of files whose descriptor a structure returned. */
   readonly closesMissing: boolean;
   /** A file of a context has been mapped, maybe into that context: it may never close. */
   mapsItself: boolean;
 }
 
-/** Kinds of files that keep a context open. */
-const CONTEXT_FILES: ReadonlySet<string> = new Set(['iommufd', 'access', 'fault', 'veventq']);
+/** Kinds of files whose descriptor a structure or the call itself returns. */
+const RETURNED_FILES: ReadonlySet<string> = new Set(['access', 'fault', 'veventq', 'dma-buf']);
 
 export class Program {
   readonly shared: CaseState;
@@ -48,17 +50,28 @@ export class Program {
 
   /** Whether a descriptor names a file that keeps a context open. */
   namesContext(fd: number): boolean {
-    return CONTEXT_FILES.has(this.process.file(fd)?.kind ?? '');
+    const kind = this.process.file(fd)?.kind ?? '';
+    return kind === 'iommufd' || (kind !== 'dma-buf' && RETURNED_FILES.has(kind));
   }
 
-  /** Closes the lowest descriptor that a structure returned; false: there is none. */
-  closeReturned(): boolean {
-    const fd = this.process.openFds().find((open) => {
-      return this.namesContext(open) && this.process.file(open)?.kind !== 'iommufd';
+  /** Open descriptors that ioctls returned, ascending. */
+  returnedFds(): number[] {
+    return this.process.openFds().filter((fd) => {
+      return RETURNED_FILES.has(this.process.file(fd)?.kind ?? '');
     });
-    if (fd === undefined) return false;
-    this.process.closeFd(fd);
-    return true;
+  }
+
+  /**
+   * Before a call that is recorded to return a descriptor: a file of an earlier call that still has
+   * it must have been closed, which selftest recordings do not tell.
+   */
+  expectFree(fd: number): void {
+    if (this.shared.closesMissing && this.returnedFds().includes(fd)) this.process.closeFd(fd);
+  }
+
+  /** Whether a call is on a file that the recording does not tell: nothing can be said of it. */
+  isUntold(fd: number, err: number): boolean {
+    return this.shared.closesMissing && err === 0 && this.process.file(fd) === null;
   }
 
   /** Address for an argument; `atEnd`: nothing is mapped behind it. */
@@ -71,6 +84,7 @@ export class Program {
     for (let done = 0; done < bytes.length; ) {
       const offset = (address + done) % PAGE_SIZE;
       const part = bytes.subarray(done, done + PAGE_SIZE - offset);
+      this.own(address + done);
       let frame = this.frameAt(address + done);
       if (frame < 0) {
         this.add(address + done - offset, PAGE_SIZE);
@@ -95,6 +109,12 @@ export class Program {
       done += part.length;
     }
     return into;
+  }
+
+  /** A store to private memory is not seen through the file. */
+  private own(address: number): void {
+    const { space } = this.process;
+    if (space.list.find(address)?.shared === false) space.touch(address, true);
   }
 
   /** Frame behind an address; -1: nothing can be read there. */

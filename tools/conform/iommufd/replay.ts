@@ -5,6 +5,8 @@
  */
 import {
   replayClose,
+  replayFtruncate,
+  replayMemfd,
   replayMemory,
   replayMmap,
   replayMunmap,
@@ -16,9 +18,10 @@ import {
 } from './calls.ts';
 import type { RecordedCase, RecordedOp } from './cases.ts';
 import { CallDifference, expectSame } from './difference.ts';
-import { expectAnswer, replayIoctl } from './ioctl-call.ts';
+import { replayIoctl } from './ioctl-call.ts';
 import type { CallProfile } from './profile.ts';
 import type { Program } from './program.ts';
+import { happen, type UntoldEvents } from './untold.ts';
 
 /** Where and how a case went apart from its recording. */
 export interface CaseMismatch {
@@ -37,13 +40,15 @@ export function replayCase(
   of: RecordedCase,
   first: Program,
   profile: CallProfile | null = null,
+  untold: UntoldEvents = new Map(),
 ): CaseMismatch | null {
-  const programs = new Map<number, Program>([[0, first]]);
+  const { programs } = first.shared;
   const before = { pins: first.kernel.pins.total, lockedPages: first.process.user.lockedPages };
   let step = 0;
   try {
     for (; step < of.ops.length; step++) {
       const op = of.ops[step] as RecordedOp;
+      happen(untold.get(step) ?? [], first);
       if (profile === null) replayOp(of, op, programs);
       else profile.measure(op, () => replayOp(of, op, programs));
     }
@@ -72,10 +77,11 @@ const HANDLERS: Handlers = {
   poll: replayPoll,
   mmap: replayMmap,
   munmap: replayMunmap,
-  memfd: ({ syscalls }, op) => expectAnswer(op, syscalls.memfdCreate(op.flags)),
-  ftruncate: ({ syscalls }, op) => expectAnswer(op, syscalls.ftruncate(op.fd, op.len)),
+  memfd: replayMemfd,
+  ftruncate: replayFtruncate,
   phys: replayPhys,
   mem: replayMemory,
+  exit: ({ syscalls }) => void syscalls.exit(),
   // Of processes, not of one.
   fork: () => {},
   truncated: () => {},
@@ -96,7 +102,8 @@ function replayOp(of: RecordedCase, op: RecordedOp, programs: Map<number, Progra
 
 function programOf(programs: Map<number, Program>, number = 0): Program {
   const program = programs.get(number);
-  if (program === undefined) throw new CallDifference('proc', 'a process', `${number}: none`);
+  if (program === undefined || program.process.exited)
+    throw new CallDifference('proc', 'a process', `${number}: none`);
   return program;
 }
 
