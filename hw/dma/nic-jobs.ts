@@ -96,6 +96,11 @@ export class DmaJobs {
     this.issue();
   }
 
+  /** Jobs not wholly issued, and transactions in flight. */
+  get open(): number {
+    return this.waiting.length + this.port.outstanding.level;
+  }
+
   /** A transaction of this engine came back. */
   accept(txn: number): void {
     const job = this.txns.tag[txn];

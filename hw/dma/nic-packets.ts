@@ -15,6 +15,8 @@ export class NicPackets {
   readonly outHi: Int32Array;
   readonly outLo: Int32Array;
   readonly outOffset: Int32Array;
+  /** Packets in progress. */
+  inUse = 0;
   /** A side wanted a slot when there was none. */
   starved = false;
   private readonly nextFree: Int32Array;
@@ -46,6 +48,7 @@ export class NicPackets {
   take(side: number, bytes: number, descriptor: number, parts: number): number {
     const slot = this.firstFree;
     this.firstFree = this.nextFree[slot];
+    this.inUse++;
     this.side[slot] = side;
     this.bytes[slot] = bytes;
     this.descriptor[slot] = descriptor;
@@ -68,5 +71,6 @@ export class NicPackets {
   give(slot: number): void {
     this.nextFree[slot] = this.firstFree;
     this.firstFree = slot;
+    this.inUse--;
   }
 }

@@ -69,6 +69,8 @@ export class Nic implements TransactionPort, JobOwner {
   private buffered = 0;
   private nextQueue = 0;
   private up = false;
+  /** How often the link came up: an arrival of before does not count. */
+  private ups = 0;
   private stopped = false;
   /** Interrupt of a queue pair is wanted; or on its way. */
   private readonly armed: Uint8Array;
@@ -108,7 +110,7 @@ export class Nic implements TransactionPort, JobOwner {
     this.armed = new Uint8Array(options.queues);
     this.raised = new Uint8Array(options.queues);
     this.packets = new NicPackets(packets);
-    this.onArrival = events.register(PHASE_UNIT, 'nic-arrival', () => this.arrive());
+    this.onArrival = events.register(PHASE_UNIT, 'nic-arrival', (up) => this.arrive(up));
     this.onSent = events.register(PHASE_UNIT, 'nic-sent', (slot) => this.sent(slot));
     this.onInterrupt = events.register(PHASE_UNIT, 'nic-interrupt', (queue) => this.signal(queue));
   }
@@ -130,7 +132,20 @@ export class Nic implements TransactionPort, JobOwner {
   start(): void {
     if (this.source === null || this.up) return;
     this.up = true;
+    this.ups++;
     this.awaitPacket(Math.max(this.events.now, this.options.startCycle));
+  }
+
+  /** Takes the link down: no packet arrives until `start`; those that are here go their way. */
+  stop(): void {
+    this.up = false;
+  }
+
+  /** No packet and no fetch is under way, and no interrupt. */
+  get idle(): boolean {
+    const { reads, writes, packets, buffered, raised } = this;
+    const working = packets.inUse + buffered + reads.open + writes.open;
+    return working === 0 && !raised.includes(1);
   }
 
   /** Doorbell: descriptors posted so far, as an absolute count. */
@@ -240,7 +255,8 @@ export class Nic implements TransactionPort, JobOwner {
   // -------------------------------------------------------------------------------------------
   // Receive
 
-  private arrive(): void {
+  private arrive(up: number): void {
+    if (!this.up || up !== this.ups) return;
     const { now } = this.events;
     const { bytes } = this.source as PacketSource;
     const queue = this.nextQueue;
@@ -259,7 +275,7 @@ export class Nic implements TransactionPort, JobOwner {
   /** Schedules the next packet: it follows its predecessor on the wire, not before `from`. */
   private awaitPacket(from: number): void {
     const end = (this.source as PacketSource).next(from);
-    if (end < this.options.stopCycle) this.events.at(end, this.onArrival, 0, 0);
+    if (end < this.options.stopCycle) this.events.at(end, this.onArrival, this.ups, 0);
     else this.stopped = true;
   }
 

@@ -256,7 +256,7 @@ test('a full command queue makes the core wait, not overwrite', () => {
   r.map(0, 0x90000, 300);
   r.events.run(10_000);
   // Others' commands fill the queue of 8192 but for 100 places.
-  const filler = r.device.driver;
+  const filler = r.bench.driver;
   while (filler.room() > 100) filler.postInvalidation(r.device.domain, 0, 0, 1);
   r.unmap(0, r.inputs[0] as number, 300);
   r.events.run(1e6);

@@ -8,8 +8,8 @@ import { Histogram } from '../../sim/stats/histogram.ts';
 import type { EventQueue } from '../../sim/time/event-queue.ts';
 import { pageNumber, pnHi, pnLo } from '../address.ts';
 import type { Core, Host } from './core.ts';
-import type { Domain, IommuDriver } from './drivers/driver.ts';
-import type { InvalidationPath } from './invalidation.ts';
+import type { Domain, Mapper } from './drivers/driver.ts';
+import type { Invalidator } from './invalidation.ts';
 import type { IovaAllocator } from './iova.ts';
 import type { MappingObserver } from './observer.ts';
 
@@ -42,15 +42,17 @@ export interface DmaDevice {
   /** Index of the device in the simulation. */
   readonly index: number;
   readonly domain: Domain;
-  readonly driver: IommuDriver;
-  readonly path: InvalidationPath;
+  readonly driver: Mapper;
+  readonly path: Invalidator;
   readonly policy: MappingPolicy;
   /** Shared by the devices of a domain. */
   readonly iova: IovaAllocator;
+  /** Told of its mappings instead of the API's observer: frames of a guest are not the host's. */
+  readonly observer?: MappingObserver;
 }
 
 /** What `install`, `clear` and `acknowledge` change. */
-export type MappedSpace = Pick<DmaDevice, 'domain' | 'driver'>;
+export type MappedSpace = Pick<DmaDevice, 'domain' | 'driver' | 'observer'>;
 
 export const DMA_API_COUNTERS = ['maps', 'unmaps', 'pages-mapped', 'pages-unmapped'] as const;
 const COUNT_MAPS = 0;
@@ -212,23 +214,26 @@ export class DmaApi {
     const { domain } = device;
     device.driver.map(domain, hi, lo, frameHi, frameLo, pages, access);
     this.counters.add(COUNT_PAGES_MAPPED, pages);
-    if (this.observer === null) return;
+    const observer = device.observer ?? this.observer;
+    if (observer === null) return;
     const guest = domain.kind === 'nested' ? domain.guest : null;
     const outHi = guest === null ? frameHi : guest.hostHi(frameHi, frameLo);
     const outLo = guest === null ? frameLo : guest.hostLo(frameLo);
-    this.observer.mapped(domain.index, hi, lo, pages, outHi, outLo, access, this.events.now);
+    observer.mapped(domain.index, hi, lo, pages, outHi, outLo, access, this.events.now);
   }
 
   /** Clears entries and tells the observer. */
   clear(device: MappedSpace, hi: number, lo: number, pages: number): void {
     device.driver.unmap(device.domain, hi, lo, pages);
     this.counters.add(COUNT_PAGES_UNMAPPED, pages);
-    this.observer?.unmapped(device.domain.index, hi, lo, pages, this.events.now);
+    const observer = device.observer ?? this.observer;
+    observer?.unmapped(device.domain.index, hi, lo, pages, this.events.now);
   }
 
   /** An invalidation of the pages is known to be complete. */
   acknowledge(device: MappedSpace, hi: number, lo: number, pages: number): void {
-    this.observer?.acknowledged(device.domain.index, hi, lo, pages, this.events.now);
+    const observer = device.observer ?? this.observer;
+    observer?.acknowledged(device.domain.index, hi, lo, pages, this.events.now);
   }
 
   /** What passthrough devices reach without any map: everything, or their guest's memory. */

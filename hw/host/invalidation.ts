@@ -43,7 +43,32 @@ const WAIT_ROOM = 2;
 /** In `pages`: the whole domain. */
 const WHOLE_DOMAIN = -1;
 
-export class InvalidationPath {
+/** How a core has what is cached of a domain invalidated. */
+export interface Invalidator {
+  /**
+   * From a running step: invalidates pages of a domain and waits for the end, then calls
+   * handler(a, b) on the same core.
+   */
+  range(
+    core: Core,
+    domain: Domain,
+    hi: number,
+    lo: number,
+    pages: number,
+    handler: number,
+    a: number,
+    b: number,
+  ): void;
+  /** As `range`, for everything in the domain. */
+  whole(core: Core, domain: Domain, handler: number, a: number, b: number): void;
+  /**
+   * Where new entries have to be made known too (Linux iotlb_sync_map): from the running step that
+   * wrote them; then handler(a, b).
+   */
+  mapped?(core: Core, handler: number, a: number, b: number): void;
+}
+
+export class InvalidationPath implements Invalidator {
   readonly lock: SpinLock;
   /** Cycles from the doorbell behind a fence to the core's seeing it done. */
   readonly latency: Histogram = new Histogram();
@@ -111,10 +136,6 @@ export class InvalidationPath {
     this.posted = new Float64Array(cores);
   }
 
-  /**
-   * From a running step: invalidates pages of a domain and waits for the end, then calls
-   * handler(a, b) on the same core.
-   */
   range(
     core: Core,
     domain: Domain,
@@ -137,7 +158,6 @@ export class InvalidationPath {
     if (this.lock.acquire(core, this.onLocked)) this.locked(index);
   }
 
-  /** As `range`, for everything in the domain. */
   whole(core: Core, domain: Domain, handler: number, a: number, b: number): void {
     this.range(core, domain, 0, 0, WHOLE_DOMAIN, handler, a, b);
   }

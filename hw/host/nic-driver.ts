@@ -60,6 +60,8 @@ export class NicDriver implements NicHost {
   private readonly options: NicDriverOptions;
   private readonly nicOptions: NicOptions;
   private readonly queues: readonly QueueState[];
+  /** Senders have data. */
+  private offering = false;
   private readonly onPoll: number;
   private readonly onPacket: number;
   private readonly onReceiveUnmapped: number;
@@ -92,16 +94,28 @@ export class NicDriver implements NicHost {
   /** Hands the rings, which are full since set-up, to the NIC and brings the link up. */
   start(): void {
     const { nic } = this.ports;
+    this.offering = true;
     for (let queue = 0; queue < this.queues.length; queue++) {
       const state = this.queues[queue];
       if (this.nicOptions.receive !== null) {
         state.rungReceive = state.receive.posted;
         nic.doorbell(queue, SIDE_RECEIVE, state.receive.posted);
       }
-      nic.arm(queue, 0, 0);
+      nic.arm(queue, state.receive.seen, state.transmit.seen);
       if (this.nicOptions.transmit !== null) this.interrupt(queue);
     }
     nic.start();
+  }
+
+  /** Takes the link down and sends nothing more; buffers stay mapped and posted. */
+  stop(): void {
+    this.offering = false;
+    this.ports.nic.stop();
+  }
+
+  /** No poll is under way. */
+  get idle(): boolean {
+    return this.queues.every(({ polling }) => !polling);
   }
 
   resetFigures(): void {
@@ -273,10 +287,11 @@ export class NicDriver implements NicHost {
 
   /** Senders always have data: the transmit ring is kept full. */
   private nextToSend(queue: number): void {
-    const { options, nicOptions } = this;
+    const { options, nicOptions, offering } = this;
     const state = this.queues[queue];
     const { events, api, device } = this.ports;
-    const offered = nicOptions.transmit !== null && events.now < nicOptions.stopCycle;
+    const sends = offering && nicOptions.transmit !== null;
+    const offered = sends && events.now < nicOptions.stopCycle;
     const begun = state.transmit.posted - state.rungTransmit;
     if (!offered || state.transmit.room === 0 || begun >= options.budget) {
       this.ringReceive(queue);

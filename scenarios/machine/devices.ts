@@ -13,6 +13,7 @@ import { type PatternSpec, patternOptions } from '../../hw/dma/spec.ts';
 import type { DmaDevice } from '../../hw/host/dma-api.ts';
 import { GuestMemoryPort } from '../../hw/host/guest.ts';
 import { NicDriver } from '../../hw/host/nic-driver.ts';
+import type { Traffic } from '../../hw/host/programs/environment.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../../hw/iommu/access.ts';
 import type { MemoryPort } from '../../hw/memory/port.ts';
 import { Link } from '../../hw/pcie/link.ts';
@@ -69,6 +70,8 @@ export interface Device {
 
 /** What a program has in hand of a device. */
 export interface DeviceTraffic {
+  /** A NIC's: set up in a guest before its first start. */
+  readonly driver: Traffic['driver'];
   /** Begins to use the window at an input page; -1: where it was. */
   start(page: number): void;
   stop(): void;
@@ -217,26 +220,43 @@ function createUserMaster(
   index: number,
   link: Link,
 ): Master {
-  const { events, txns, accounting, masters, clock, seed } = around;
+  const { events, txns, accounting, masters, seed } = around;
   if (around.replayed !== null) {
     const message = `device ${wanted.name}: a stream needs mappings, and programs make those of a user domain`;
     throw new InputError('user-device', message);
   }
-  if (wanted.master.kind !== 'pattern') {
-    const message = `device ${wanted.name}: a device of a user domain is a pattern generator`;
-    throw new InputError('user-device', message);
-  }
   const surroundings = { events, txns, accounting, link: link.up, master: masters.length };
-  const options = patternOptions(wanted.master, clock);
+  const random = new RandomStream(seed, wanted.name);
+  switch (wanted.master.kind) {
+    case 'pattern':
+      return createUserPattern(around, surroundings, wanted.master, index, random);
+    case 'nic':
+      return createUserNic(around, surroundings, wanted.master, index, random);
+    case 'recorded':
+      throw new InputError(
+        'user-device',
+        `device ${wanted.name}: a device of a user domain generates its traffic itself`,
+      );
+  }
+}
+
+function createUserPattern(
+  { clock, masters }: DeviceSurroundings,
+  surroundings: DmaSurroundings,
+  values: Values<PatternSpec>,
+  index: number,
+  random: RandomStream,
+): Master {
+  const options = patternOptions(values, clock);
   const place = { device: index, pasid: -1, hi: 0, lo: 0 };
   let page = 0;
-  const random = new RandomStream(seed, wanted.name);
   const master = new PatternMaster(surroundings, options, place, random);
   master.stop();
   masters.push(master);
   return {
     start: () => {},
     traffic: {
+      driver: null,
       start(at) {
         if (at >= 0) page = at;
         master.move(pnHi(page), pnLo(page));
@@ -251,6 +271,60 @@ function createUserMaster(
     },
     figures: () => ({ requests: master.requests }),
     dump: () => master.dump(),
+  };
+}
+
+/** A NIC whose driver runs in a guest of a program. */
+function createUserNic(
+  { clock, events, software, memory, masters }: DeviceSurroundings,
+  surroundings: DmaSurroundings,
+  values: Values<NicSpec>,
+  index: number,
+  random: RandomStream,
+): Master {
+  const options = nicOptions(values, clock);
+  const nic = new Nic(surroundings, memory, index, options, random);
+  masters.push(nic);
+  const { doorbellCycles } = software.options.invalidation;
+  const driverOptions = nicDriverOptions(values, clock, doorbellCycles);
+  let driver: NicDriver | null = null;
+  let works = false;
+  const idle = (): boolean => nic.idle && driver?.idle !== false;
+  return {
+    start: () => {},
+    traffic: {
+      driver: {
+        get ready() {
+          return driver !== null;
+        },
+        setUp({ mapping, memory: own, frames }) {
+          const { host, api } = software;
+          const device = mapping.device(index);
+          const ports = { events, host, api, nic, device, memory: own, frames };
+          driver = new NicDriver(ports, options, driverOptions);
+        },
+      },
+      start() {
+        works = driver !== null;
+        driver?.start();
+      },
+      stop() {
+        works = false;
+        driver?.stop();
+      },
+      get idle() {
+        return idle();
+      },
+    },
+    get finished() {
+      return !(works && nic.running) && idle();
+    },
+    resetFigures: () => {
+      nic.resetFigures();
+      driver?.resetFigures();
+    },
+    figures: () => nic.counters.toPlain(),
+    dump: () => nic.describe(),
   };
 }
 

@@ -119,7 +119,10 @@ export class Machine {
         limit: (port, bits) => new AddressLimit(port, bits),
         observer: {
           use: (device, hi, lo, outHi, outLo, access, cycle) => {
-            const domain = this.domainNow(device, domainOf[device], hi, lo, access);
+            const domain = this.domainNow(device, domainOf[device]);
+            if ((access & ACCESS_WRITE) !== 0) {
+              this.userSpace?.wrote(device, pageNumber(hi, lo), pageNumber(outHi, outLo));
+            }
             this.software.safety.use(domain, hi, lo, outHi, outLo, access, cycle);
           },
         },
@@ -165,19 +168,9 @@ export class Machine {
   }
 
   /** Number of the domain that judges a DMA: programs move their devices. */
-  private domainNow(
-    device: number,
-    configured: number,
-    hi: number,
-    lo: number,
-    access: number,
-  ): number {
-    const { userSpace } = this;
-    if (userSpace === null) return configured;
-    const domain = userSpace.domainOf(device);
-    if (domain < 0) return configured;
-    if ((access & ACCESS_WRITE) !== 0) userSpace.wrote(device, pageNumber(hi, lo));
-    return domain;
+  private domainNow(device: number, configured: number): number {
+    const domain = this.userSpace?.domainOf(device) ?? -1;
+    return domain < 0 ? configured : domain;
   }
 
   /** @param domainOf domain of each device, kept up as the recording attaches them */

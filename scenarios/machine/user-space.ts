@@ -24,7 +24,7 @@ import { PhysicalBackend, VfioDevice } from '../../hw/host/iommufd/vfio/device.t
 import { Kernel } from '../../hw/host/kernel/kernel.ts';
 import { devicePath } from '../../hw/host/programs/actions.ts';
 import { CallCosts } from '../../hw/host/programs/costs.ts';
-import type { ProgramDevice, Traffic } from '../../hw/host/programs/environment.ts';
+import type { ProgramDevice, Traffic, WrittenPages } from '../../hw/host/programs/environment.ts';
 import { LegacyCalls } from '../../hw/host/programs/legacy.ts';
 import { Programs } from '../../hw/host/programs/programs.ts';
 import { SYSCALL_RECORD } from '../../hw/host/programs/statistics.ts';
@@ -46,6 +46,24 @@ interface PaperDevice {
 
 const NO_COMMANDS: readonly Command[] = [];
 
+/** Pages that DMAs have written. */
+class Written {
+  private inputs = new Set<number>();
+  private frames = new Set<number>();
+
+  add(page: number, frame: number): void {
+    this.inputs.add(page);
+    this.frames.add(frame);
+  }
+
+  take(): WrittenPages {
+    const { inputs, frames } = this;
+    this.inputs = new Set();
+    this.frames = new Set();
+    return { inputs: [...inputs].sort((a, b) => a - b), frames };
+  }
+}
+
 export interface UserSpaceSurroundings {
   readonly scenario: ResolvedScenario;
   readonly clock: Clock;
@@ -66,7 +84,8 @@ export class UserSpace {
   readonly figures: DriverFigures | null;
   /** By device; null: programs cannot bind it. */
   private readonly bound: (HardwareDevice | null)[];
-  private readonly written: (Set<number> | null)[];
+  /** By device: input pages and frames that were written. */
+  private readonly written: (Written | null)[];
 
   constructor(around: UserSpaceSurroundings) {
     const { scenario, clock, events, software, memory } = around;
@@ -90,7 +109,7 @@ export class UserSpace {
       devices.set(name, { name, iommu, group, traffic });
     };
     const users = around.devices.map((device) => (device.domain.user ? device : null));
-    this.written = users.map((device) => (device === null ? null : new Set()));
+    this.written = users.map((device) => (device === null ? null : new Written()));
     const hardware = users.some((device) => device !== null) ? this.drive(around, sync) : null;
     this.bound = users.map((device, index) => {
       if (device === null || hardware === null) return null;
@@ -113,6 +132,9 @@ export class UserSpace {
         sync,
         trace: around.probe.channel(SYSCALL_RECORD),
         observer: software.observer,
+        api: software.api,
+        options: software.options,
+        reserved: software.driver.reserved,
         legacy: iommufd.legacy_uapi === 'none' ? null : this.legacyCalls(),
         devices,
         pathOf: () => software.path,
@@ -131,8 +153,8 @@ export class UserSpace {
   }
 
   /** A DMA was translated. */
-  wrote(device: number, page: number): void {
-    this.written[device]?.add(page);
+  wrote(device: number, page: number, frame: number): void {
+    this.written[device]?.add(page, frame);
   }
 
   dump(): string[] {
@@ -179,6 +201,7 @@ export class UserSpace {
     if (traffic === null) return null;
     const written = this.written[index];
     return {
+      driver: traffic.driver,
       start: (page) => traffic.start(page),
       stop: () => traffic.stop(),
       get completed() {
@@ -188,9 +211,7 @@ export class UserSpace {
         return traffic.idle;
       },
       takeWritten() {
-        const pages = [...(written ?? [])].sort((a, b) => a - b);
-        written?.clear();
-        return pages;
+        return written?.take() ?? { inputs: [], frames: new Set() };
       },
     };
   }

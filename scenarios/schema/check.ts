@@ -190,6 +190,9 @@ function checkPrograms({ programs, host, iommufd, domains, devices }: WrittenSce
   const around = {
     devices: [...busyDevices, ...iommufd.devices.map(({ name }) => name)],
     busyDevices,
+    guestDevices: devices
+      .filter(({ domain, master }) => user.has(domain) && master.kind === 'nic')
+      .flatMap(replicaNames),
     cores: host.cores,
     programs: programs.flatMap(({ name, steps }) => [name, ...childNames(steps)]),
   };
@@ -198,7 +201,8 @@ function checkPrograms({ programs, host, iommufd, domains, devices }: WrittenSce
       const message = `host.cores is ${host.cores}: the last core is ${host.cores - 1}`;
       report(['programs', i, 'core'], message);
     }
-    checkSteps(program.steps, around, ['programs', i, 'steps'], report);
+    const names = Object.keys(program.values);
+    checkSteps(program.steps, names, around, ['programs', i, 'steps'], report);
   }
   if (iommufd.legacy_uapi === 'none' && programs.some(({ steps }) => usesLegacy(steps))) {
     report(['iommufd', 'legacy_uapi'], 'expected "2020": a program makes legacy calls');

@@ -5,7 +5,7 @@ import { bytes, count, flag, type Spec } from '../../sim/spec.ts';
 import { dotted, type KeyPath, type Origin } from '../problem.ts';
 import { listOf, requiredType, section, specShape } from './param.ts';
 import { nameParam } from './specs.ts';
-import { readSteps } from './step-reader.ts';
+import { readSteps, readValues } from './step-reader.ts';
 
 const processSpec: Spec = {
   core: count(0, 'Core that the program runs on.', { min: 0, max: 1023 }),
@@ -29,8 +29,27 @@ const stepsType = z
     description: 'System calls and what is done between them, in order.',
   });
 
+const valuesType = z
+  .any()
+  .transform((input, context): ProgramSpec['values'] =>
+    readValues(input, (path, message) =>
+      context.issues.push({ code: 'custom', message, input, path: [...path] }),
+    ),
+  )
+  .default({})
+  .meta({
+    type: 'object',
+    additionalProperties: { type: ['integer', 'string'] },
+    description: 'Names that steps know from the start, and what they stand for.',
+  });
+
 const programType = section(
-  { name: requiredType(nameParam), ...specShape(processSpec), steps: stepsType },
+  {
+    name: requiredType(nameParam),
+    ...specShape(processSpec),
+    values: valuesType,
+    steps: stepsType,
+  },
   'A process: opens /dev/iommu, makes objects, attaches devices. It ends with its last step.',
 );
 

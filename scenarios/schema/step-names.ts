@@ -14,6 +14,8 @@ export interface Surroundings {
   /** Devices that can be bound, and those with traffic. */
   readonly devices: readonly string[];
   readonly busyDevices: readonly string[];
+  /** Those of them whose driver runs in a guest. */
+  readonly guestDevices: readonly string[];
   readonly cores: number;
   /** Programs and their children. */
   readonly programs: readonly string[];
@@ -27,18 +29,22 @@ export function childNames(steps: readonly Step[]): string[] {
   ]);
 }
 
+/** @param values names that are known from the start */
 export function checkSteps(
   steps: readonly Step[],
+  values: readonly string[],
   around: Surroundings,
   path: KeyPath,
   report: Report,
 ): void {
-  new NameCheck(around, report).steps(steps, path, new Set());
+  new NameCheck(around, report).steps(steps, path, new Set(values));
 }
 
 class NameCheck {
   private readonly around: Surroundings;
   private readonly report: Report;
+  /** Devices whose driver has been set up. */
+  private readonly setUp: Set<string> = new Set();
 
   constructor(around: Surroundings, report: Report) {
     this.around = around;
@@ -65,10 +71,12 @@ class NameCheck {
     if (step.steps.length > 0) {
       const { index } = step.given;
       if (typeof index === 'string') known.add(index);
-      const inner = step.verb === 'fork' ? new Set(known) : known;
+      const inner = step.verb === 'fork' || step.when !== '' ? new Set(known) : known;
       this.steps(step.steps, [...path, 'steps'], inner);
     }
-    if (step.expect.errno === '') this.define(step, known);
+    if (step.verb === 'start') this.start(step, at, known);
+    // What a step defines that may be left out is not there for certain.
+    if (step.expect.errno === '' && step.when === '') this.define(step, known);
   }
 
   private define(step: Step, known: Set<string>): void {
@@ -87,6 +95,7 @@ class NameCheck {
     }
     this.value(step.on, [...path, 'on'], known);
     this.value(step.pointer, [...path, 'pointer'], known);
+    this.value(step.when, [...path, 'when'], known);
     this.value(step.expect.values, [...path, 'expect'], known);
   }
 
@@ -118,6 +127,30 @@ class NameCheck {
     const shown = names.length === 0 ? 'none yet' : names.map((other) => `$${other}`).join(', ');
     this.report(path, `$${name} is not defined by an earlier step${hint}; defined: ${shown}`);
     known.add(name);
+  }
+
+  private start({ given }: Step, at: KeyPath, known: Set<string>): void {
+    const device = String(given.device);
+    const { busyDevices, guestDevices } = this.around;
+    if (!busyDevices.includes(device)) return;
+    if (!guestDevices.includes(device)) {
+      for (const name of ['through', 'guest']) {
+        if (given[name] === undefined) continue;
+        this.report([...at, name], `${device} is no NIC: no driver in a guest works with it`);
+      }
+      return;
+    }
+    const first = !this.setUp.has(device);
+    this.setUp.add(device);
+    if (given.at !== undefined) this.report([...at, 'at'], `${device} has what its driver maps`);
+    if (first === (given.through !== undefined)) {
+      if (first) this.need('iommu', at, known);
+      return;
+    }
+    const message = first
+      ? `the first start of ${device} needs through: the nested page table or address space`
+      : `the driver of ${device} was set up by an earlier start`;
+    this.report([...at, 'through'], message);
   }
 
   private others({ verb, given }: Step, at: KeyPath): void {

@@ -5,7 +5,12 @@
 
 import { ERRNO } from '../../hw/host/kernel/errno.ts';
 import type { FieldValue, FieldValues, Step } from '../../hw/host/programs/step.ts';
-import { expressionProblem, isExpression, isFields } from '../../hw/host/programs/values.ts';
+import {
+  expressionProblem,
+  isExpression,
+  isFields,
+  namesIn,
+} from '../../hw/host/programs/values.ts';
 import {
   type Argument,
   KERNEL_FIGURES,
@@ -25,7 +30,7 @@ import {
 } from './step-ioctl.ts';
 
 /** Keys of a step besides the one that says what is done. */
-export const MODIFIERS = ['as', 'expect', 'on', 'tail', 'pointer', 'steps'] as const;
+export const MODIFIERS = ['as', 'expect', 'on', 'tail', 'pointer', 'steps', 'when'] as const;
 const ERRNO_NAMES = Object.keys(ERRNO);
 const NAME = /^[A-Za-z_][\w.-]*$/;
 const SUCCESS = 'success';
@@ -84,7 +89,7 @@ function finishStep(
   const isIoctl = verb === undefined;
   const answers = isIoctl ? [...answersOf(key, given), 'value'] : verb.gives;
   const main = isIoctl ? onlyAnswer(key, given) : (verb.gives[0] ?? null);
-  const { as, expect, on, tail, pointer, steps } = written;
+  const { as, expect, on, tail, pointer, steps, when } = written;
   for (const modifier of ['on', 'tail', 'pointer'] as const) {
     if (written[modifier] !== undefined && !isIoctl) {
       report([...path, modifier], 'only an ioctl takes it');
@@ -103,6 +108,7 @@ function finishStep(
     as: readNames(as, key, given, answers, main, [...path, 'as'], report),
     expect: readExpected(expect, answers, verb, [...path, 'expect'], report),
     steps: steps === undefined ? [] : readSteps(steps, [...path, 'steps'], report),
+    when: readExpression(when, [...path, 'when'], report),
     at: '',
   };
 }
@@ -240,6 +246,23 @@ function readExpression(input: unknown, path: KeyPath, report: Report, needed = 
     report(path, `${problem}${hint}`);
   }
   return input;
+}
+
+/** Values by name that a program has from the start. */
+export function readValues(input: unknown, report: Report): Record<string, number | string> {
+  if (!isFields(input as FieldValue)) {
+    report([], `expected values by name, like { rounds: 5 }; got ${describe(input)}`);
+    return {};
+  }
+  const values: Record<string, number | string> = {};
+  for (const [name, value] of Object.entries(input as object)) {
+    if (!NAME.test(name)) report([name], `expected a name of letters and digits; got "${name}"`);
+    const read = readExpression(value, [name], report, true);
+    const [other] = namesIn(read);
+    if (other === undefined) values[name] = read;
+    else report([name], `expected a value without names; got $${other}`);
+  }
+  return values;
 }
 
 function readBytes(input: unknown, path: KeyPath, report: Report): number[] {

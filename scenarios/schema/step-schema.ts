@@ -38,6 +38,10 @@ const MODIFIER_SCHEMAS: Json = {
     type: ['string', 'integer'],
   },
   steps: { ...STEPS, description: 'Steps of repeat and fork.' },
+  when: {
+    description: 'The step is left out where this is 0: a $name, or a sum.',
+    type: ['string', 'integer'],
+  },
 };
 
 export function stepJsonSchema(): Json {

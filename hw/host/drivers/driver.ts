@@ -128,6 +128,9 @@ export interface IommuDriver {
   serviceFaults(): number;
 }
 
+/** What changes the entries of a domain: a driver, or a guest's that its hypervisor stands behind. */
+export type Mapper = Pick<IommuDriver, 'reserved' | 'map' | 'unmap'>;
+
 /** A driver whose domains come and go, and whose tables are shared between units. */
 export interface HostDriver extends IommuDriver {
   /** The unit's capability register. */

@@ -2,9 +2,10 @@
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import type { Host } from '../core.ts';
 import type { DmaApi, DmaDevice, MappingPolicy } from '../dma-api.ts';
-import type { Domain, IommuDriver } from '../drivers/driver.ts';
-import type { InvalidationPath } from '../invalidation.ts';
+import type { Domain, Mapper } from '../drivers/driver.ts';
+import type { Invalidator } from '../invalidation.ts';
 import { IovaAllocator } from '../iova.ts';
+import type { MappingObserver } from '../observer.ts';
 import type { HostOptions, MappingPolicyKind } from '../spec.ts';
 import { DeferredPolicy } from './deferred.ts';
 import { PassthroughPolicy } from './passthrough.ts';
@@ -13,11 +14,13 @@ import { StrictPolicy } from './strict.ts';
 
 export interface DomainUse {
   readonly domain: Domain;
-  readonly driver: IommuDriver;
-  readonly path: InvalidationPath;
+  readonly driver: Mapper;
+  readonly path: Invalidator;
   readonly policy: MappingPolicyKind;
   /** Bits of the input addresses that are handed out: 32 as Linux tries first. */
   readonly addressBits: number;
+  /** Told of what is mapped, instead of the API's observer. */
+  readonly observer?: MappingObserver;
 }
 
 /** What the devices of one domain share; `device` adds one. */
@@ -39,8 +42,9 @@ export class DomainMapping {
   }
 
   device(index: number): DmaDevice {
-    const { domain, driver, path } = this.use;
-    return { index, domain, driver, path, policy: this.policy, iova: this.iova };
+    const { domain, driver, path, observer } = this.use;
+    const device = { index, domain, driver, path, policy: this.policy, iova: this.iova };
+    return observer === undefined ? device : { ...device, observer };
   }
 }
 

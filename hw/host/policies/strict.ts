@@ -12,6 +12,7 @@ export class StrictPolicy implements MappingPolicy {
   private readonly api: DmaApi;
   private readonly costs: MappingCosts;
   private readonly onMap: number;
+  private readonly onMapTold: number;
   private readonly onUnmap: number;
   private readonly onDone: number;
 
@@ -20,6 +21,7 @@ export class StrictPolicy implements MappingPolicy {
     this.api = api;
     this.costs = costs;
     this.onMap = host.register((core) => this.mapped(core));
+    this.onMapTold = host.register((core) => api.finishMap(core, api.hi[core], api.lo[core]));
     this.onUnmap = host.register((core) => this.unmapped(core));
     this.onDone = host.register((core) => this.done(core));
   }
@@ -50,7 +52,13 @@ export class StrictPolicy implements MappingPolicy {
       api.pages[core],
       api.access[core],
     );
-    api.finishMap(core, pnHi(page), pnLo(page));
+    if (device.path.mapped === undefined) {
+      api.finishMap(core, pnHi(page), pnLo(page));
+      return;
+    }
+    api.hi[core] = pnHi(page);
+    api.lo[core] = pnLo(page);
+    device.path.mapped(this.host.cores[core], this.onMapTold, core, 0);
   }
 
   private unmapped(core: number): void {

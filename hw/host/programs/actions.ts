@@ -3,7 +3,7 @@
  * from names and values. Time is added by the caller.
  */
 import { InternalError } from '../../../sim/errors.ts';
-import { type CallReport, callByName } from '../iommufd/client/call.ts';
+import { callByName } from '../iommufd/client/call.ts';
 import { KernelProcess } from '../iommufd/client/kernel-process.ts';
 import { Scratch, type SyscallAnswer } from '../iommufd/client/process.ts';
 import { reportPageRequest } from '../iommufd/objects/fault-routing.ts';
@@ -15,26 +15,14 @@ import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_POPULATE, MAP_SHARED } from '../kernel/
 import type { UserProcess } from '../kernel/process.ts';
 import { Syscalls } from '../kernel/syscalls.ts';
 import { PROT_READ, PROT_WRITE } from '../kernel/vma.ts';
+import { type Answer, ofReport } from './answer.ts';
 import type { Actual } from './comparison.ts';
 import type { Environment, ProgramDevice } from './environment.ts';
 import { GuestActions } from './guest-actions.ts';
+import type { CallRecorder } from './guest-iommu.ts';
 import type { FieldValue, Step } from './step.ts';
 import { callFields, evaluate, type Names } from './values.ts';
 import { VERBS } from './verbs.ts';
-
-/** How a step came out. */
-export interface Answer {
-  /** What statistics call it. */
-  readonly call: string;
-  /** Command word of an ioctl; 0: another call. */
-  readonly word: number;
-  /** How often the kernel was entered. */
-  readonly entries: number;
-  /** Name of the error number; empty: success. */
-  readonly errno: string;
-  readonly rule: string;
-  readonly out: Readonly<Record<string, Actual>>;
-}
 
 const HUGE_BYTES = 2 ** 21;
 /** Whole messages of a fault queue. */
@@ -53,13 +41,20 @@ export class Actions {
   private readonly scratch: Scratch;
   readonly guests: GuestActions;
 
-  constructor(environment: Environment, process: UserProcess, names: Names) {
+  constructor(environment: Environment, process: UserProcess, names: Names, record: CallRecorder) {
     this.environment = environment;
     this.process = process;
     this.names = names;
     this.caller = new KernelProcess(new Syscalls(environment.kernel, process));
     this.scratch = new Scratch(this.caller);
-    this.guests = new GuestActions(environment, process, (written) => this.value(written));
+    const value = (written: FieldValue): bigint => this.value(written);
+    this.guests = new GuestActions(environment, process, value, record);
+  }
+
+  /** Whether a step takes time as calls do: the set-up of a driver does. */
+  isCall(step: Step): boolean {
+    if (step.verb === 'ioctl' || VERBS[step.verb]?.call === true) return true;
+    return step.verb === 'start' && step.given.through !== undefined;
   }
 
   /** Makes the system call of a step. */
@@ -102,6 +97,8 @@ export class Actions {
       case 'guest_free':
         this.guests.change(step);
         return this.given(step.verb, {});
+      case 'start':
+        return { ...this.given('start', {}), cycles: this.guests.start(step, this.device(step)) };
       case 'legacy':
         return this.legacy(step);
       default:
@@ -151,12 +148,13 @@ export class Actions {
 
   /** No system call. */
   private given(call: string, out: Values): Answer {
-    return { call, word: 0, entries: 0, errno: '', rule: '', out };
+    return { call, word: 0, entries: 0, cycles: 0, errno: '', rule: '', out };
   }
 
   private told(call: string, entries: number, answer: SyscallAnswer, out: Values): Answer {
     const errno = answer.errno === 0 ? '' : errnoName(answer.errno);
-    return { call, word: 0, entries, errno, rule: answer.rule, out: errno === '' ? out : {} };
+    const answered = errno === '' ? out : {};
+    return { call, word: 0, entries, cycles: 0, errno, rule: answer.rule, out: answered };
   }
 
   private ioctl(step: Step): Answer {
@@ -173,8 +171,7 @@ export class Actions {
     if (step.ioctl === 'HWPT_ALLOC' && report.errno === 0) {
       this.guests.nested(fd, Number(report.out.out_hwpt_id));
     }
-    const { word } = report;
-    return { call: step.ioctl, word, entries: 1, errno: report.error, rule: report.rule, out };
+    return { ...ofReport(step.ioctl, 1, report), out };
   }
 
   private bind(step: Step): Answer {
@@ -290,11 +287,6 @@ export class Actions {
     }
     return this.told('page_request', 0, refused, {});
   }
-}
-
-function ofReport(call: string, entries: number, report: CallReport): Answer {
-  const { word, error: errno, rule, out } = report;
-  return { call, word, entries, errno, rule, out: { ...out } };
 }
 
 export function devicePath(device: string): string {

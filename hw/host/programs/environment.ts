@@ -1,8 +1,11 @@
 /** What programs need of the machine that they run on. */
 import type { Channel } from '../../../sim/probe.ts';
 import type { EventQueue } from '../../../sim/time/event-queue.ts';
+import type { MemoryPort } from '../../memory/port.ts';
 import type { Host } from '../core.ts';
-import type { IommuDriver } from '../drivers/driver.ts';
+import type { DmaApi } from '../dma-api.ts';
+import type { IommuDriver, PageRange } from '../drivers/driver.ts';
+import type { FrameAllocator } from '../frames.ts';
 import type { InvalidationPath } from '../invalidation.ts';
 import type { IommuDevice } from '../iommufd/driver.ts';
 import type { DeferredSync } from '../iommufd/hardware-sync.ts';
@@ -10,6 +13,8 @@ import type { IommuGroup } from '../iommufd/iommu-core/group.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { CallWork } from '../kernel/work.ts';
 import type { MappingObserver } from '../observer.ts';
+import type { DomainMapping } from '../policies/make.ts';
+import type { HostOptions } from '../spec.ts';
 import type { CallCosts } from './costs.ts';
 import type { LegacyCalls } from './legacy.ts';
 
@@ -22,15 +27,30 @@ export interface ProgramDevice {
   readonly traffic: Traffic | null;
 }
 
+/** What was written since it was last asked, each ascending. */
+export interface WrittenPages {
+  readonly inputs: readonly number[];
+  /** Frames behind them. */
+  readonly frames: ReadonlySet<number>;
+}
+
+/** Where the driver of a device runs: its DMA API, memory and frames. */
+export interface DriverSide {
+  readonly mapping: DomainMapping;
+  readonly memory: MemoryPort;
+  readonly frames: FrameAllocator;
+}
+
 export interface Traffic {
+  /** Not null: a driver works with the device, and is set up before its first start. */
+  readonly driver: { readonly ready: boolean; setUp(side: DriverSide): void } | null;
   /** Begins to use the window at an input page; -1: where it was. */
   start(page: number): void;
   stop(): void;
   /** DMAs done since the run began. */
   readonly completed: number;
   readonly idle: boolean;
-  /** Input pages that were written since the last call, ascending. */
-  takeWritten(): readonly number[];
+  takeWritten(): WrittenPages;
 }
 
 export interface Environment {
@@ -45,6 +65,10 @@ export interface Environment {
   readonly trace: Channel | null;
   /** Told of what guests map. */
   readonly observer: MappingObserver;
+  /** The DMA API, its costs, and input pages that it leaves out. */
+  readonly api: DmaApi;
+  readonly options: HostOptions;
+  readonly reserved: readonly PageRange[];
   /** Null: the machine has no interface of 2020. */
   readonly legacy: LegacyCalls | null;
   readonly devices: ReadonlyMap<string, ProgramDevice>;

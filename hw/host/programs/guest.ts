@@ -1,8 +1,9 @@
 /**
  * A guest as far as its IOMMU goes: memory of the process that runs it, and first-stage tables
- * there that its own kernel writes. The observer of mappings is told what the guest maps once a
- * nested page table stands on its root.
+ * there that its own kernel writes, if it has any. The observer of mappings is told what the guest
+ * maps once a nested page table stands on its root.
  */
+import { InputError } from '../../../sim/errors.ts';
 import { PAGE_SIZE, pageNumber, pnHi, pnLo } from '../../address.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
 import { SV39, SV48, SV57 } from '../../iommu/riscv/formats.ts';
@@ -12,12 +13,13 @@ import type { AddressSpace } from '../kernel/api.ts';
 import type { MappingObserver } from '../observer.ts';
 import { PageTables } from '../tables.ts';
 
-export const GUEST_TABLES = { SV39, SV48, SV57 } as const;
+/** none: the VMM is told what the guest maps (virtio-iommu), and no IOMMU walks its memory. */
+export const GUEST_TABLES = { SV39, SV48, SV57, none: null } as const;
 export type GuestTable = keyof typeof GUEST_TABLES;
 
 const ACCESS = ACCESS_READ | ACCESS_WRITE;
-/** Tables are at the start of the guest's memory, after page 0. */
-const FIRST_TABLE = 1;
+/** What its kernel allocates, tables too, is at the start of its memory, after page 0. */
+const FIRST_FRAME = 1;
 
 /** The guest's view of memory: guest page 0 is at a user address. */
 class GuestView implements MemoryPort {
@@ -60,13 +62,18 @@ class GuestView implements MemoryPort {
 }
 
 export class Guest {
+  /** Memory as the guest sees it, and frames that its kernel allocates. */
+  readonly memory: MemoryPort;
+  readonly frames: FrameAllocator;
   private readonly space: AddressSpace;
   private readonly base: bigint;
-  private readonly tables: PageTables;
+  private readonly tables: PageTables | null;
   private readonly observer: MappingObserver;
   private readonly now: () => number;
-  /** Guest page by input page. */
-  private readonly mapped: Map<number, number> = new Map();
+  private readonly pages: number;
+  /** Guest page and permission by input page. */
+  private readonly mapped: Map<number, { readonly to: number; readonly access: number }> =
+    new Map();
   /** Number of the nested page table's address space; -1: there is none yet. */
   private domain = -1;
 
@@ -78,43 +85,52 @@ export class Guest {
     observer: MappingObserver,
     now: () => number,
   ) {
-    const frames = new FrameAllocator({
-      base: FIRST_TABLE,
-      frames: Math.floor(bytes / PAGE_SIZE) - FIRST_TABLE,
-    });
+    const format = GUEST_TABLES[table];
+    this.pages = Math.floor(bytes / PAGE_SIZE);
+    this.frames = new FrameAllocator({ base: FIRST_FRAME, frames: this.pages - FIRST_FRAME });
+    this.memory = new GuestView(space, base);
     this.space = space;
     this.base = base;
     this.observer = observer;
     this.now = now;
-    this.tables = new PageTables(GUEST_TABLES[table], new GuestView(space, base), frames);
+    this.tables = format === null ? null : new PageTables(format, this.memory, this.frames);
   }
 
-  /** Guest page number of the root table. */
+  /** Guest page number of the root table; 0: it has none. */
   get root(): number {
-    return pageNumber(this.tables.rootHi, this.tables.rootLo);
+    const { tables } = this;
+    return tables === null ? 0 : pageNumber(tables.rootHi, tables.rootLo);
+  }
+
+  /** Where the process has a guest page. */
+  userAddress(guestPage: number): bigint {
+    return this.base + BigInt(guestPage) * BigInt(PAGE_SIZE);
   }
 
   /** A nested page table walks the guest's tables from now on. */
   nestedAs(domain: number): void {
     this.domain = domain;
-    for (const [page, guestPage] of this.mapped) this.tell(page, guestPage);
+    for (const [page, { to, access }] of this.mapped) this.tell(page, to, access);
   }
 
-  map(page: number, guestPage: number, pages: number): void {
-    const { tables } = this;
-    tables.map(pnHi(page), pnLo(page), pnHi(guestPage), pnLo(guestPage), pages, ACCESS);
+  map(page: number, guestPage: number, pages: number, wanted: number = ACCESS): void {
+    // Entries cannot permit writing without reading.
+    const access = (wanted & ACCESS_WRITE) !== 0 ? ACCESS : wanted;
+    const [hi, lo] = [pnHi(guestPage), pnLo(guestPage)];
+    this.needTables().map(pnHi(page), pnLo(page), hi, lo, pages, access);
     for (let i = 0; i < pages; i++) {
-      this.mapped.set(page + i, guestPage + i);
-      this.tell(page + i, guestPage + i);
+      this.mapped.set(page + i, { to: guestPage + i, access });
+      this.tell(page + i, guestPage + i, access);
     }
   }
 
   /** Clears the entries: what the unit has cached of them lives on. */
-  unmap(page: number, pages: number): void {
-    this.tables.unmap(pnHi(page), pnLo(page), pages);
+  unmap(page: number, pages: number): number {
+    const [hi, lo] = [pnHi(page), pnLo(page)];
+    const unmapped = this.needTables().unmap(hi, lo, pages);
     for (let i = 0; i < pages; i++) this.mapped.delete(page + i);
-    if (this.domain < 0) return;
-    this.observer.unmapped(this.domain, pnHi(page), pnLo(page), pages, this.now());
+    if (this.domain >= 0) this.observer.unmapped(this.domain, hi, lo, pages, this.now());
+    return unmapped;
   }
 
   /** The guest relies on it that no device uses the pages any more. */
@@ -123,17 +139,25 @@ export class Guest {
     this.observer.acknowledged(this.domain, pnHi(page), pnLo(page), pages, this.now());
   }
 
-  /** Guest pages behind input pages that are mapped, ascending and each once. */
-  guestPages(pages: readonly number[]): number[] {
-    const found = new Set(pages.flatMap((page) => this.mapped.get(page) ?? []));
-    return [...found].sort((a, b) => a - b);
+  /** Guest pages that stand on these frames of the host, ascending. */
+  guestPages(frames: ReadonlySet<number>): number[] {
+    const found: number[] = [];
+    for (let page = 0; page < this.pages; page++) {
+      if (frames.has(this.space.frameAt(this.userAddress(page)))) found.push(page);
+    }
+    return found;
   }
 
-  private tell(page: number, guestPage: number): void {
+  private needTables(): PageTables {
+    if (this.tables !== null) return this.tables;
+    throw new InputError('guest', 'a guest with tables: none maps nothing in tables of its own');
+  }
+
+  private tell(page: number, guestPage: number, access: number): void {
     if (this.domain < 0) return;
-    const frame = this.space.frameAt(this.base + BigInt(guestPage) * BigInt(PAGE_SIZE));
+    const frame = this.space.frameAt(this.userAddress(guestPage));
     const { domain } = this;
     const [hi, lo] = [pnHi(page), pnLo(page)];
-    this.observer.mapped(domain, hi, lo, 1, pnHi(frame), pnLo(frame), ACCESS, this.now());
+    this.observer.mapped(domain, hi, lo, 1, pnHi(frame), pnLo(frame), access, this.now());
   }
 }

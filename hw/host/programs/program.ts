@@ -5,16 +5,18 @@
  */
 import { InternalError } from '../../../sim/errors.ts';
 import type { Core } from '../core.ts';
-import { type PendingSync, type Settled, WHOLE_DOMAIN } from '../iommufd/hardware-sync.ts';
+import type { PendingSync, Settled } from '../iommufd/hardware-sync.ts';
 import { ERRNO, type ErrnoName } from '../kernel/errno.ts';
 import type { UserProcess } from '../kernel/process.ts';
-import { Actions, type Answer } from './actions.ts';
+import { Actions } from './actions.ts';
+import type { Answer } from './answer.ts';
+import { carryOut } from './carry-out.ts';
 import { type Actual, type Comparison, mismatch } from './comparison.ts';
 import type { Environment } from './environment.ts';
 import type { CallBook } from './statistics.ts';
 import type { FieldValues, Step } from './step.ts';
 import { evaluate, isExpression, type Names } from './values.ts';
-import { KERNEL_FIGURES, type KernelFigure, VERBS } from './verbs.ts';
+import { KERNEL_FIGURES, type KernelFigure } from './verbs.ts';
 
 /** Handlers that all programs share; their first argument is the program's index. */
 export interface ProgramHandlers {
@@ -52,6 +54,7 @@ const END: Step = {
   as: {},
   expect: { errno: '', values: {} },
   steps: [],
+  when: '',
   at: 'end',
 };
 
@@ -102,13 +105,17 @@ export class Program {
     this.name = name;
     this.core = core;
     this.names = names;
-    this.actions = new Actions(environment, process, names);
+    this.actions = new Actions(environment, process, names, (answer, cycles, invalidations) =>
+      this.record(answer, cycles, invalidations),
+    );
     this.stack = [{ steps, at: 0, times: 1, round: 0, index: '' }];
     this.comparison = {
       names,
       written: (device, guest) => {
-        const pages = environment.devices.get(device)?.traffic?.takeWritten() ?? [];
-        return guest === '' ? pages : (this.actions.guests.named(guest)?.guestPages(pages) ?? []);
+        const written = environment.devices.get(device)?.traffic?.takeWritten();
+        if (written === undefined) return [];
+        if (guest === '') return written.inputs;
+        return this.actions.guests.named(guest)?.guestPages(written.frames) ?? [];
       },
     };
   }
@@ -121,8 +128,14 @@ export class Program {
   next(): void {
     while (!this.finished) {
       const step = this.current();
-      if (this.deadline < 0) this.steps++;
-      if (step === END || VERBS[step.verb]?.call === true || step.verb === 'ioctl') {
+      if (this.deadline < 0) {
+        if (step.when !== '' && this.actions.value(step.when) === 0n) {
+          this.advance();
+          continue;
+        }
+        this.steps++;
+      }
+      if (step === END || this.actions.isCall(step)) {
         this.begin(step);
         return;
       }
@@ -133,21 +146,13 @@ export class Program {
   /** On the core: the cycles of the call, or one of its invalidations, are over. */
   returned(): void {
     if (this.done < this.pending.length) {
-      this.invalidate(this.pending[this.done++]);
+      const sync = this.pending[this.done++];
+      carryOut(this.environment, this.core, sync, this.peers.handlers.returned, this.index);
       return;
     }
     for (const what of this.settled) what.settle();
-    const { events } = this.environment;
-    const answer = this.answer as Answer;
-    this.peers.book.record(answer, events.now - this.issued);
-    this.environment.trace?.emit(
-      events.now,
-      this.index,
-      answer.word,
-      errnoNumber(answer.errno),
-      events.now - this.issued,
-      this.pending.length,
-    );
+    const cycles = this.environment.events.now - this.issued;
+    this.record(this.answer as Answer, cycles, this.pending.length);
     if (this.ending) this.end();
     else this.core.run(0, this.peers.handlers.next, this.index, 0);
   }
@@ -197,7 +202,7 @@ export class Program {
     this.settled = environment.sync.takeSettled();
     this.done = 0;
     if (!this.ending) this.judge(step, answer);
-    const cycles = environment.costs.of(environment.work, answer.entries);
+    const cycles = environment.costs.of(environment.work, answer.entries) + answer.cycles;
     this.core.proceed(cycles, this.peers.handlers.returned, this.index, 0);
   }
 
@@ -206,14 +211,15 @@ export class Program {
     if (step.verb !== 'fork') return this.actions.run(step);
     const child = this.environment.kernel.forkProcess(this.actions.process);
     this.peers.fork(this, step, child);
-    return { call: 'fork', word: 0, entries: 1, errno: '', rule: '', out: {} };
+    return { call: 'fork', word: 0, entries: 1, cycles: 0, errno: '', rule: '', out: {} };
   }
 
-  private invalidate({ driver, domain, hi, lo, pages }: PendingSync): void {
-    const path = this.environment.pathOf(driver);
-    const { returned } = this.peers.handlers;
-    if (pages === WHOLE_DOMAIN) path.whole(this.core, domain, returned, this.index, 0);
-    else path.range(this.core, domain, hi, lo, pages, returned, this.index, 0);
+  /** Books a call, of a step or for a guest, that has come back. */
+  private record(answer: Answer, cycles: number, invalidations: number): void {
+    const { events, trace } = this.environment;
+    this.peers.book.record(answer, cycles);
+    const errno = errnoNumber(answer.errno);
+    trace?.emit(events.now, this.index, answer.word, errno, cycles, invalidations);
   }
 
   private end(): void {

@@ -6,6 +6,7 @@ import type { Environment } from './environment.ts';
 import { Program, type ProgramHandlers, type ProgramPeers } from './program.ts';
 import { CallBook } from './statistics.ts';
 import type { ProgramSpec, Step } from './step.ts';
+import { evaluate, type Names } from './values.ts';
 
 export class Programs implements ProgramPeers {
   readonly list: Program[] = [];
@@ -24,7 +25,10 @@ export class Programs implements ProgramPeers {
     this.onWake = events.register(PHASE_UNIT, 'program', (index) => this.list[index].start());
     for (const spec of specs) {
       const process = kernel.createProcess(processSpec(spec));
-      this.add(spec.name, spec.core, process, spec.steps, new Map());
+      const names: Names = new Map();
+      for (const [name, value] of Object.entries(spec.values))
+        names.set(name, evaluate(value, names));
+      this.add(spec.name, spec.core, process, spec.steps, names);
     }
   }
 
@@ -55,7 +59,7 @@ export class Programs implements ProgramPeers {
     core: number,
     process: UserProcess,
     steps: readonly Step[],
-    names: Map<string, bigint>,
+    names: Names,
   ): Program {
     const { environment } = this;
     const index = this.list.length;

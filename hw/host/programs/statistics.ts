@@ -1,7 +1,7 @@
 /** Books and records of system calls: how many, how long, how many were refused and why. */
 import type { RecordKind } from '../../../sim/probe.ts';
 import { Histogram } from '../../../sim/stats/histogram.ts';
-import type { Answer } from './actions.ts';
+import type { Answer } from './answer.ts';
 
 /** One system call; its cycle is that of the answer. */
 export const SYSCALL_RECORD: RecordKind = {

@@ -39,6 +39,8 @@ export interface Step {
   readonly as: Readonly<Record<string, string>>;
   readonly expect: Expected;
   readonly steps: readonly Step[];
+  /** Left out where this is 0; empty: never. */
+  readonly when: string;
   /** File and line. */
   readonly at: string;
 }
@@ -53,5 +55,7 @@ export interface ProgramSpec {
   readonly sys_rawio: boolean;
   /** RLIMIT_MEMLOCK in bytes; 0: no limit. */
   readonly memlock: number;
+  /** Names that steps know from the start. */
+  readonly values: Readonly<Record<string, number | string>>;
   readonly steps: readonly Step[];
 }

@@ -232,6 +232,10 @@ export const VERBS: Readonly<Record<string, VerbSpec>> = {
         choices: Object.keys(GUEST_TABLES),
       },
       name: { kind: 'text', doc: 'Name of the guest, if there are several.' },
+      invalidates: {
+        kind: 'value',
+        doc: '0: what its drivers have invalidated is left out by those who are to do it; 1 if not given.',
+      },
     },
     gives: ['root'],
     call: true,
@@ -258,9 +262,17 @@ export const VERBS: Readonly<Record<string, VerbSpec>> = {
     call: true,
   },
   start: {
-    doc: 'A device begins its traffic.',
+    doc: 'A device begins its traffic; the first start of a NIC sets up its driver in a guest.',
     main: 'device',
-    args: { device, at: { kind: 'value', doc: 'IOVA of the window that it uses.' } },
+    args: {
+      device,
+      at: { kind: 'value', doc: 'IOVA of the window that it uses.' },
+      through: {
+        kind: 'value',
+        doc: "NIC: the nested page table on its guest's tables, or the address space that shadows what its guest maps.",
+      },
+      guest: { kind: 'text', doc: 'Name of the guest, if there are several.' },
+    },
     gives: [],
   },
   stop: {
