@@ -49,6 +49,8 @@ export interface RecordedPointer {
   /** Bytes there before and after, as far as readable; neither: only pinned or compared. */
   readonly in?: string;
   readonly out?: string;
+  /** Mappings there: [start, end, permissions as in /proc/maps, file]. */
+  readonly vma?: readonly (readonly [string, string, string, string])[];
 }
 
 /** Bytes that the kernel stored through an IOAS: [va, hex], or [va, fd, offset, hex]. */

@@ -9,8 +9,10 @@ import {
 } from '../../../hw/host/iommufd/uapi/structs.ts';
 import { TEST_CREATE_ACCESS } from '../../../hw/host/iommufd/uapi/test-structs.ts';
 import { ERRNO, errnoName } from '../../../hw/host/kernel/errno.ts';
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED } from '../../../hw/host/kernel/mmap.ts';
 import type { SyscallResult } from '../../../hw/host/kernel/syscalls.ts';
-import { bytesOf, type IoctlOp, type StoredBytes } from './cases.ts';
+import { PROT_READ, PROT_WRITE } from '../../../hw/host/kernel/vma.ts';
+import { bytesOf, type IoctlOp, type RecordedPointer, type StoredBytes } from './cases.ts';
 import { CallDifference, expectBytes, firstDifference } from './difference.ts';
 import type { Program } from './program.ts';
 import { fieldAt, fieldText, layoutOf } from './structs.ts';
@@ -30,6 +32,7 @@ export function replayIoctl(program: Program, op: IoctlOp): void {
   const buffers = buffersOf(op);
   const address = argumentAddress(program, op, argument);
   if (argument !== null) program.store(address, argument);
+  for (const { vma = [] } of op.ptr ?? []) for (const area of vma) mapUntold(program, area);
   for (const { address: at, before } of buffers) program.store(at, before);
   expectAnswer(op, call(program, op, BigInt(address)));
   if (argument !== null) {
@@ -95,6 +98,20 @@ function buffersOf({ ptr }: IoctlOp): readonly Buffer[] {
     buffers.push({ at: pointer.at, address: Number(pointer.va), before, after });
   }
   return buffers;
+}
+
+/** A mapping that the recording shows here for the first time. */
+function mapUntold(
+  { process, syscalls }: Program,
+  [from, to, permissions]: NonNullable<RecordedPointer['vma']>[number],
+): void {
+  const [address, end] = [Number(from), Number(to)];
+  if (!process.space.list.isFree(address, end)) return;
+  const sharing = permissions.includes('s') ? MAP_SHARED : MAP_PRIVATE;
+  const prot =
+    (permissions.includes('r') ? PROT_READ : 0) | (permissions.includes('w') ? PROT_WRITE : 0);
+  const flags = sharing | MAP_ANONYMOUS | MAP_FIXED;
+  syscalls.mmap({ address, length: end - address, prot, flags });
 }
 
 /** An argument that is cut short must end where the program's memory ends. */
