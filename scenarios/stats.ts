@@ -240,6 +240,25 @@ export interface IommufdFigures {
   readonly shared_attachments: number;
 }
 
+/** Page requests of devices that travel through the unit's queue. */
+export interface PageRequestFigures {
+  readonly sent: number;
+  /** Taken off the queue and routed by the driver; those that the unit answered itself are not. */
+  readonly serviced: number;
+  readonly interrupts: number;
+  /** Times that the driver found the queue had been full. */
+  readonly overflows: number;
+  /** Responses at the devices, by code: the unit's own among them. */
+  readonly success: number;
+  readonly invalid: number;
+  readonly failure: number;
+  /** Groups without a response, and responses that no group waits for. */
+  readonly unanswered: number;
+  readonly unexpected: number;
+  /** From the last request of a group to its response, at the device. */
+  readonly latency: LatencyFigures;
+}
+
 /** How the run went on this machine. The only figures that depend on the machine. */
 export interface EngineFigures {
   readonly threads: number;
@@ -286,5 +305,7 @@ export interface RunStats {
   readonly kernel?: KernelFigures;
   /** Null with the mock driver, and without devices. */
   readonly iommufd?: IommufdFigures | null;
+  /** Absent when no device sends page requests through hardware. */
+  readonly page_requests?: PageRequestFigures;
   readonly engine: EngineFigures;
 }

@@ -21,7 +21,9 @@ type NumberName =
   | 'guest_exit'
   | 'poll'
   | 'flush_entries'
-  | 'flush_timeout';
+  | 'flush_timeout'
+  | 'interrupt'
+  | 'page_request';
 
 export type HostSpec = Readonly<Record<NumberName, Param<number>>>;
 
@@ -42,6 +44,8 @@ export const hostSpec: HostSpec = {
     max: 65_536,
   }),
   flush_timeout: duration('10ms', 'Longest time until a flush (deferred).', { min: 1 }),
+  interrupt: duration('2us', 'From the interrupt of the IOMMU until its threaded handler runs.'),
+  page_request: duration('300ns', 'Taking a page request from the queue to its fault queue.'),
 };
 
 /** The host's parameters in cycles. */

@@ -11,6 +11,7 @@ import {
   DEFAULT_RISCV_SPEC,
   encodeCapabilities,
   FCTL_GXL,
+  FCTL_WSI,
   IGS_MSI,
   IGS_WSI,
   type RiscvIommuSpec,
@@ -55,7 +56,8 @@ function riscvInstance({ iommu, domains }: ResolvedScenario): RiscvIommuSpec {
   const guests32 = domains.some(({ stage2 }) => stage2 === 'Sv32x4');
   return {
     ...DEFAULT_RISCV_SPEC,
-    fctl: guests32 ? FCTL_GXL : 0,
+    // A unit with wires only has fctl.WSI fixed to 1.
+    fctl: (guests32 ? FCTL_GXL : 0) | (interrupts === 'wired' ? FCTL_WSI : 0),
     capabilities: encodeCapabilities(
       ALL_FEATURES.filter((name) => !absent.has(name)),
       interrupts === 'wired' ? IGS_WSI : IGS_MSI,

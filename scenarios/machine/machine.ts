@@ -156,6 +156,7 @@ export class Machine {
       scenario,
       clock: this.clock,
       events: this.partition.events,
+      iommu: this.iommu,
       software: this.software,
       memory: this.port,
       devices: this.devices,
@@ -250,7 +251,8 @@ export class Machine {
 
   /** Work that must still end; a run without events but with open work stands still. */
   get open(): number {
-    return this.txns.inFlight + this.iommu.open + (this.recording?.open ?? 0);
+    const messages = this.userSpace?.pageRequests?.open ?? 0;
+    return this.txns.inFlight + this.iommu.open + (this.recording?.open ?? 0) + messages;
   }
 
   /** Every device has done what it was to do. */
@@ -281,6 +283,7 @@ export class Machine {
     this.contexts.resetStatistics();
     this.software.resetFigures();
     this.userSpace?.programs.book.reset();
+    this.userSpace?.pageRequests?.resetFigures();
     for (const device of this.devices) device.resetFigures?.();
   }
 }

@@ -118,6 +118,7 @@ export class Software {
             commandEntries: 8192,
             faultEntries: 4096,
             directoryLevels: scenario.iommu.riscv.directory_levels,
+            pageRequestEntries: pageRequestEntries(scenario),
           });
     this.driver.initialise();
     const { invalidation } = this.options;
@@ -206,6 +207,12 @@ export class Software {
     // The guest's first gigabyte starts where guests of the kind have their memory: at 2 GiB.
     return new GuestMemory({ base: 2 * gigabyte, pages, hostBase, pageOrder });
   }
+}
+
+/** Without a device that asks for pages there is no queue for them. */
+function pageRequestEntries({ devices, iommu }: ResolvedScenario): number {
+  const wanted = devices.some((device) => device.page_requests);
+  return wanted ? iommu.riscv.page_request_entries : 0;
 }
 
 /** Hardware ids of the upper half are not expected in a recording. */

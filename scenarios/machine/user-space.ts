@@ -13,7 +13,7 @@ import { RiscvIommufdDriver } from '../../hw/host/iommufd/drivers/hardware/riscv
 import { VtdIommufdDriver } from '../../hw/host/iommufd/drivers/hardware/vtd.ts';
 import { mockDriverOf } from '../../hw/host/iommufd/drivers/mock/driver.ts';
 import { MOCK_COMMANDS } from '../../hw/host/iommufd/drivers/mock/test-commands.ts';
-import { PaperDriver } from '../../hw/host/iommufd/drivers/paper/driver.ts';
+import { PaperDriver, type PaperRecord } from '../../hw/host/iommufd/drivers/paper/driver.ts';
 import { DeferredSync } from '../../hw/host/iommufd/hardware-sync.ts';
 import { IommuGroup } from '../../hw/host/iommufd/iommu-core/group.ts';
 import { openIommufd } from '../../hw/host/iommufd/iommufd-file.ts';
@@ -26,16 +26,15 @@ import { devicePath } from '../../hw/host/programs/actions.ts';
 import { CallCosts } from '../../hw/host/programs/costs.ts';
 import type { ProgramDevice, Traffic, WrittenPages } from '../../hw/host/programs/environment.ts';
 import { LegacyCalls } from '../../hw/host/programs/legacy.ts';
+import { ImmediatePages, type PageAsker } from '../../hw/host/programs/page-requests.ts';
 import { Programs } from '../../hw/host/programs/programs.ts';
 import { SYSCALL_RECORD } from '../../hw/host/programs/statistics.ts';
 import type { MemoryPort } from '../../hw/memory/port.ts';
 import type { Probe } from '../../sim/probe.ts';
-import type { Clock } from '../../sim/time/clock.ts';
-import type { EventQueue } from '../../sim/time/event-queue.ts';
 import type { ResolvedScenario } from '../schema/resolved.ts';
 import type { Device } from './devices.ts';
+import { PageRequestPath, type PageRequestSurroundings } from './page-requests.ts';
 import { paperDevices } from './paper-devices.ts';
-import type { Software } from './software.ts';
 
 const NODES = ['/dev/iommu', '/dev/vfio/vfio'] as const;
 interface PaperDevice {
@@ -64,14 +63,16 @@ class Written {
   }
 }
 
-export interface UserSpaceSurroundings {
-  readonly scenario: ResolvedScenario;
-  readonly clock: Clock;
-  readonly events: EventQueue;
-  readonly software: Software;
+/** The driver of simulated hardware. */
+interface Drive {
+  readonly core: HardwareCore;
+  readonly pageRequests: PageRequestPath | null;
+  add(name: string, id: number, pageRequests: boolean): HardwareDevice;
+}
+
+export interface UserSpaceSurroundings extends PageRequestSurroundings {
   readonly memory: MemoryPort;
   readonly devices: readonly Device[];
-  readonly deviceIds: Int32Array;
   /** DMAs done, by device. */
   readonly completed: Float64Array;
   readonly probe: Probe;
@@ -83,7 +84,10 @@ export class UserSpace {
   /** What the driver of the IOMMU counts; null: it counts nothing. */
   readonly figures: DriverFigures | null;
   /** By device; null: programs cannot bind it. */
+  private readonly pagesOnPaper: Map<IommuDevice, ImmediatePages> = new Map();
   private readonly bound: (HardwareDevice | null)[];
+  /** Null: no device asks for pages through hardware. */
+  readonly pageRequests: PageRequestPath | null;
   /** By device: input pages and frames that were written. */
   private readonly written: (Written | null)[];
 
@@ -102,23 +106,30 @@ export class UserSpace {
       iommu: IommuDevice,
       group: IommuGroup,
       traffic: Traffic | null,
+      pages: PageAsker | null,
     ): void => {
       const vfio = new VfioDevice(name, new PhysicalBackend(iommu, group));
       const open = (): VfioDeviceFile => new VfioDeviceFile(this.kernel, vfio);
       this.kernel.registerNode(devicePath(name), open);
-      devices.set(name, { name, iommu, group, traffic });
+      devices.set(name, { name, iommu, group, traffic, pages });
     };
     const users = around.devices.map((device) => (device.domain.user ? device : null));
     this.written = users.map((device) => (device === null ? null : new Written()));
     const hardware = users.some((device) => device !== null) ? this.drive(around, sync) : null;
+    this.pageRequests = hardware?.pageRequests ?? null;
     this.bound = users.map((device, index) => {
       if (device === null || hardware === null) return null;
-      const iommu = hardware.add(device.name, around.deviceIds[index]);
-      add(device.name, iommu, iommu.group, this.trafficOf(device, around.completed));
+      const pages = this.pageRequests?.requesters[index] ?? null;
+      const iommu = hardware.add(device.name, around.deviceIds[index], pages !== null);
+      add(device.name, iommu, iommu.group, this.trafficOf(device, around.completed), pages);
       return iommu;
     });
     const paper = this.paperDevices(scenario);
-    for (const { name, device, group } of paper) add(name, device, group, null);
+    for (const { name, device, group } of paper) {
+      const pages = new ImmediatePages(group, device);
+      this.pagesOnPaper.set(device, pages);
+      add(name, device, group, null, pages);
+    }
     const onPaper = paper[0]?.device.driver;
     const figures = onPaper instanceof PaperDriver ? onPaper.figures : null;
     this.figures = hardware?.core.figures ?? figures;
@@ -164,10 +175,8 @@ export class UserSpace {
   // -------------------------------------------------------------------------------------------
 
   /** The driver of the machine's own unit. */
-  private drive(
-    { scenario, events, software, memory }: UserSpaceSurroundings,
-    sync: DeferredSync,
-  ): { core: HardwareCore; add(name: string, id: number): HardwareDevice } {
+  private drive(around: UserSpaceSurroundings, sync: DeferredSync): Drive {
+    const { scenario, events, software, memory } = around;
     const { iommufd } = scenario;
     const ports = {
       services: this.kernel,
@@ -183,11 +192,22 @@ export class UserSpace {
     if (driver instanceof VtdDriver) {
       const made = new VtdIommufdDriver(ports);
       const unit = made.addUnit(driver);
-      return { core: made.core, add: (name, id) => made.addDevice(unit, name, id) };
+      const add: Drive['add'] = (name, id) => made.addDevice(unit, name, id);
+      return { core: made.core, pageRequests: null, add };
     }
     const made = new RiscvIommufdDriver(ports, { iommufd: iommufd.riscv_iommufd });
     const unit = made.addUnit(driver);
-    return { core: made.core, add: (name, id) => made.addDevice(unit, name, id) };
+    const asked = scenario.devices.some((device) => device.page_requests);
+    return {
+      core: made.core,
+      pageRequests: asked ? new PageRequestPath(around, made, unit) : null,
+      add: (name, id, pageRequests) => made.addDevice(unit, name, id, { pageRequests }),
+    };
+  }
+
+  private observe(record: PaperRecord): void {
+    if (record.kind !== 'response') return;
+    this.pagesOnPaper.get(record.device)?.responded(record.request, record.code);
   }
 
   /** VT-d's driver of the time. */
@@ -226,7 +246,7 @@ export class UserSpace {
       });
     }
     const { memory, work } = this.kernel;
-    return paperDevices(iommufd, memory, undefined, work).map((device) => {
+    return paperDevices(iommufd, memory, (record) => this.observe(record), work).map((device) => {
       const group = new IommuGroup(this.kernel.memory);
       group.addDevice(device);
       return { name: device.name, device, group };

@@ -15,7 +15,12 @@ import type { KeyPath } from '../problem.ts';
 import { type CacheGeometry, type StageCaches, WALK_CACHE_LEVELS } from './iommu.ts';
 import { replicaNames } from './replicas.ts';
 import { firstRequester, requesterLimit } from './requesters.ts';
-import type { ResolvedDomain, ResolvedMaster, WrittenScenario } from './resolved.ts';
+import type {
+  ResolvedDevice,
+  ResolvedDomain,
+  ResolvedMaster,
+  WrittenScenario,
+} from './resolved.ts';
 import { TABLE_FORMATS } from './specs.ts';
 import { checkSteps, childNames } from './step-names.ts';
 
@@ -62,7 +67,13 @@ function checkCaches({ iommu }: WrittenScenario): Finding[] {
     ...checkGeometry(nested, [...at, 'nested']),
     ...checkStage(walk.stage1, [...at, 'walk', 'stage1']),
     ...checkStage(walk.stage2, [...at, 'walk', 'stage2']),
+    ...checkQueue(iommu.riscv.page_request_entries),
   ];
+}
+
+function checkQueue(entries: number): Finding[] {
+  const path = ['iommu', 'riscv', 'page_request_entries'];
+  return isPowerOfTwo(entries) ? [] : [powerOfTwo(path, entries)];
 }
 
 function checkStage(stage: StageCaches, path: KeyPath): Finding[] {
@@ -151,10 +162,27 @@ function checkDevices(scenario: WrittenScenario): Finding[] {
       findings.push({ path: [...path, 'domain'], message });
       break;
     }
+    findings.push(...checkPageRequests(scenario, device, path));
     findings.push(...refusals([...path, 'link'], () => linkOptions(device.link, clock)));
     findings.push(...checkMaster(scenario, device.master, [...path, 'master'], clock));
     return findings;
   });
+}
+
+/** Only one of the simulated units has a queue for them, and only one driver reads it. */
+function checkPageRequests(
+  { iommu, iommufd, domains }: WrittenScenario,
+  device: ResolvedDevice,
+  path: KeyPath,
+): Finding[] {
+  if (!device.page_requests) return [];
+  const at = [...path, 'page_requests'];
+  if (iommu.arch !== 'riscv' || !iommufd.riscv_iommufd) {
+    return [{ path: at, message: 'needs iommu.arch: riscv and iommufd.riscv_iommufd: true' }];
+  }
+  const domain = domains.find(({ name }) => name === device.domain);
+  if (domain === undefined || domain.translation === 'user') return [];
+  return [{ path: at, message: 'needs a domain with translation: user' }];
 }
 
 function checkMaster(
@@ -187,8 +215,11 @@ function checkPrograms({ programs, host, iommufd, domains, devices }: WrittenSce
     domains.filter(({ translation }) => translation === 'user').flatMap(replicaNames),
   );
   const busyDevices = devices.filter(({ domain }) => user.has(domain)).flatMap(replicaNames);
+  const askers = devices.filter(({ page_requests }) => page_requests).flatMap(replicaNames);
+  const onPaper = iommufd.devices.map(({ name }) => name);
   const around = {
-    devices: [...busyDevices, ...iommufd.devices.map(({ name }) => name)],
+    askers: [...askers, ...onPaper],
+    devices: [...busyDevices, ...onPaper],
     busyDevices,
     guestDevices: devices
       .filter(({ domain, master }) => user.has(domain) && master.kind === 'nic')

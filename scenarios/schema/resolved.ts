@@ -14,14 +14,21 @@ import type { Values } from '../../sim/spec.ts';
 import type { Expectation } from '../expect.ts';
 import type { ResolvedIommu } from './iommu.ts';
 import type { ResolvedIommufd } from './iommufd.ts';
-import type { DomainSpec, RecordedSpec, RecordingSpec, RunSpec, ScenarioSpec } from './specs.ts';
+import type {
+  DeviceSpec,
+  DomainSpec,
+  RecordedSpec,
+  RecordingSpec,
+  RunSpec,
+  ScenarioSpec,
+} from './specs.ts';
 
 export type ResolvedMaster =
   | ({ readonly kind: 'pattern' } & Values<PatternSpec>)
   | ({ readonly kind: 'nic' } & Values<NicSpec>)
   | ({ readonly kind: 'recorded' } & Values<RecordedSpec>);
 
-export interface ResolvedDevice {
+export interface ResolvedDevice extends Values<DeviceSpec> {
   readonly name: string;
   /** Name of its domain. */
   readonly domain: string;

@@ -16,6 +16,7 @@ import { programsType } from './programs.ts';
 import { describe } from './quantity.ts';
 import {
   countParam,
+  deviceSpec,
   domainSpec,
   nameParam,
   recordedSpec,
@@ -60,6 +61,7 @@ const deviceType = section(
     name: requiredType(nameParam),
     count: paramType(countParam),
     domain: requiredType({ ...nameParam, doc: 'Name of the domain that the device belongs to.' }),
+    ...specShape(deviceSpec),
     link: optionalSection(specShape(linkSpec), 'The PCIe link of the device.'),
     master: masterType,
   },

@@ -63,6 +63,16 @@ export const recordedSpec: RecordedSpec = {
   requester: text('', 'The device in the recording, as bus:device.function in hexadecimal.'),
 };
 
+/** What a device can do besides DMA. */
+export type DeviceSpec = { readonly page_requests: Param<boolean> };
+
+export const deviceSpec: DeviceSpec = {
+  page_requests: flag(
+    false,
+    'It asks for pages by PCIe page requests (riscv with iommufd.riscv_iommufd).',
+  ),
+};
+
 /** How a domain translates. */
 export const TRANSLATIONS = ['passthrough', 'stage1', 'stage2', 'nested', 'user'] as const;
 
@@ -137,6 +147,8 @@ export type RiscvSpec = {
   readonly hardware_ad: Param<boolean>;
   readonly address_bits: Param<number>;
   readonly interrupts: Param<'msi' | 'wired'>;
+  readonly page_request_entries: Param<number>;
+  readonly page_request_write: Param<number>;
 };
 
 export const riscvSpec: RiscvSpec = {
@@ -149,6 +161,11 @@ export const riscvSpec: RiscvSpec = {
   hardware_ad: flag(true, 'The unit sets accessed and dirty bits itself (capability AMO_HWAD).'),
   address_bits: count(56, 'Width of a physical address.', { min: 32, max: 56 }),
   interrupts: choice('msi', ['msi', 'wired'], 'How the unit raises interrupts.'),
+  page_request_entries: count(512, 'Entries of the page-request queue; a power of two.', {
+    min: 2,
+    max: 65_536,
+  }),
+  page_request_write: duration('100ns', 'Until the record of a page request is in memory.'),
 };
 
 export const countParam: Param<number> = count(

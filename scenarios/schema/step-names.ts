@@ -16,6 +16,8 @@ export interface Surroundings {
   readonly busyDevices: readonly string[];
   /** Those of them whose driver runs in a guest. */
   readonly guestDevices: readonly string[];
+  /** Devices that send page requests. */
+  readonly askers: readonly string[];
   readonly cores: number;
   /** Programs and their children. */
   readonly programs: readonly string[];
@@ -90,7 +92,7 @@ class NameCheck {
     for (const [field, value] of Object.entries(step.given)) {
       const kind = args?.[field]?.kind;
       if (kind === 'comparison') this.comparison(value, at, known);
-      else if (kind === undefined || kind === 'value' || kind === 'fields')
+      else if (kind === undefined || kind === 'value' || kind === 'values' || kind === 'fields')
         this.value(value, [...at, field], known);
     }
     this.value(step.on, [...path, 'on'], known);
@@ -156,6 +158,8 @@ class NameCheck {
   private others({ verb, given }: Step, at: KeyPath): void {
     if (typeof given.device === 'string') {
       this.device(given.device, verb === 'start' || verb === 'stop', [...at, 'device']);
+      const asks = verb.startsWith('page_') || given.responses !== undefined;
+      if (asks && this.around.devices.includes(given.device)) this.asks(given.device, at);
     }
     const { programs, cores } = this.around;
     if (typeof given.program === 'string' && !programs.includes(given.program)) {
@@ -165,6 +169,11 @@ class NameCheck {
     if (verb === 'fork' && typeof given.core === 'number' && given.core >= cores) {
       this.report([...at, 'core'], `host.cores is ${cores}: the last core is ${cores - 1}`);
     }
+  }
+
+  private asks(name: string, at: KeyPath): void {
+    if (this.around.askers.includes(name)) return;
+    this.report([...at, 'device'], `${name} sends no page requests: give it page_requests: true`);
   }
 
   private device(name: string, busy: boolean, path: KeyPath): void {

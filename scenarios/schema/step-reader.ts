@@ -178,6 +178,8 @@ function readArgument(
       return undefined;
     case 'value':
       return typeof input === 'number' ? input : readExpression(input, path, report, true);
+    case 'values':
+      return readValueList(input, path, report);
     case 'names':
       return readFlagNames(argument, input, path, report);
     case 'choice': {
@@ -198,6 +200,14 @@ function readArgument(
       report(path, `expected a name; got ${describe(input)}`);
       return undefined;
   }
+}
+
+function readValueList(input: unknown, path: KeyPath, report: Report): FieldValue | undefined {
+  if (Array.isArray(input)) {
+    return input.map((value, i) => readExpression(value, [...path, i], report, true));
+  }
+  report(path, `expected a list of values; got ${describe(input)}`);
+  return undefined;
 }
 
 function readFlagNames(

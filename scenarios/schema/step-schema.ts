@@ -101,6 +101,8 @@ function argumentSchema({ kind, doc, names, choices }: Argument): Json {
       return { description: doc, type: ['string', 'integer'] };
     case 'choice':
       return { description: doc, enum: [...(choices ?? [])] };
+    case 'values':
+      return { description: doc, type: 'array', items: { type: ['string', 'integer'] } };
     case 'fields':
       return { description: doc, type: 'object' };
     case 'names': {

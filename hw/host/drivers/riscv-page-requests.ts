@@ -6,6 +6,7 @@ import { pnHi, pnLo } from '../../address.ts';
 import type { MemoryPort } from '../../memory/port.ts';
 import {
   IPSR_PIP,
+  PAGE_REQUEST_VECTOR,
   QUEUE_MEMORY_FAULT,
   QUEUE_OVERFLOW,
   REG_IPSR,
@@ -41,6 +42,8 @@ const WRITE = 2;
 const LAST = 4;
 
 export class RiscvPageRequests {
+  /** How often the unit had found the queue full. */
+  overflows = 0;
   private readonly setup: RiscvSetup;
   private readonly memory: MemoryPort;
   private readonly base: number;
@@ -53,7 +56,8 @@ export class RiscvPageRequests {
     const { base, entries } = setup.setUpQueue(REG_PQB, wanted, 1 << ENTRY_SHIFT);
     this.base = base;
     this.entries = entries;
-    setup.enableQueue(REG_PQCSR);
+    setup.setMessage(PAGE_REQUEST_VECTOR);
+    setup.enableQueue(REG_PQCSR, true);
   }
 
   /** Takes all records off the queue, then the error bits, so that the unit goes on recording. */
@@ -66,6 +70,7 @@ export class RiscvPageRequests {
     for (; head !== tail; head = (head + 1) & (this.entries - 1)) requests.push(this.record(head));
     setup.write(REG_PQH, 4, BigInt(tail));
     const csr = setup.read(REG_PQCSR, 4);
+    this.overflows += (csr & QUEUE_OVERFLOW) !== 0n ? 1 : 0;
     if ((csr & (QUEUE_MEMORY_FAULT | QUEUE_OVERFLOW)) !== 0n) setup.write(REG_PQCSR, 4, csr);
     for (const request of requests) taken(request);
     return requests.length;

@@ -24,6 +24,8 @@ export const REG_FQCSR = 0x4c;
 export const REG_PQCSR = 0x50;
 export const REG_IPSR = 0x54;
 const REG_ICVEC = 0x2f8;
+const REG_MSI_CFG_TBL = 0x300;
+const MSI_ENTRY_BYTES = 16;
 
 const CAP_MSI_FLAT = 1n << 22n;
 export const CAP_AMO_HWAD: bigint = 1n << 24n;
@@ -49,6 +51,7 @@ const DDTP_MODE_BARE = 1n;
 
 /** Vectors 0 to 3 for commands, faults, page requests, performance (Linux, with four of them). */
 const VECTORS = 0x2310n;
+export const PAGE_REQUEST_VECTOR = 2;
 
 /** A unit that answers at once in simulation needs few reads of a busy bit. */
 const BUSY_READS = 1000;
@@ -99,8 +102,22 @@ export class RiscvSetup {
     return { base, entries };
   }
 
-  enableQueue(register: number): void {
-    this.write(register, 4, QUEUE_ENABLE | this.interrupts | QUEUE_MEMORY_FAULT);
+  /**
+   * A unit without wires sends messages: the vector's goes to a frame that stands for the interrupt
+   * file of the core, with the vector as data.
+   */
+  setMessage(vector: number): void {
+    if (this.interrupts !== 0n) return;
+    const entry = REG_MSI_CFG_TBL + vector * MSI_ENTRY_BYTES;
+    this.write(entry, 8, BigInt(this.ports.frames.alloc()) << 12n);
+    this.write(entry + 8, 4, BigInt(vector));
+    this.write(entry + 12, 4, 0n);
+  }
+
+  /** `interrupts`: the queue interrupts also where the others have nobody to listen. */
+  enableQueue(register: number, interrupts = false): void {
+    const enable = interrupts ? QUEUE_INTERRUPTS : this.interrupts;
+    this.write(register, 4, QUEUE_ENABLE | enable | QUEUE_MEMORY_FAULT);
     const csr = this.readWhileBusy(register, 4, QUEUE_BUSY);
     if ((csr & (QUEUE_ACTIVE | QUEUE_MEMORY_FAULT)) !== QUEUE_ACTIVE) {
       throw new SimError('driver', `a queue of the RISC-V IOMMU does not start (csr ${csr})`);

@@ -263,6 +263,11 @@ export class RiscvDriver implements HostDriver {
     return this.pageRequests?.take(taken) ?? 0;
   }
 
+  /** How often the page-request queue was found to have been full. */
+  get pageRequestOverflows(): number {
+    return this.pageRequests?.overflows ?? 0;
+  }
+
   /** Answers a group of page requests (ATS.PRGR); pasid -1: the response carries none. */
   respond(deviceId: number, pasid: number, group: number, code: number): void {
     encodePageResponse(this.words, deviceId, pasid, group, code);

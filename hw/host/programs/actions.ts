@@ -6,11 +6,10 @@ import { InternalError } from '../../../sim/errors.ts';
 import { callByName } from '../iommufd/client/call.ts';
 import { KernelProcess } from '../iommufd/client/kernel-process.ts';
 import { Scratch, type SyscallAnswer } from '../iommufd/client/process.ts';
-import { reportPageRequest } from '../iommufd/objects/fault-routing.ts';
 import { decode, encode } from '../iommufd/uapi/codec.ts';
 import { HWPT_PAGE_RESPONSE, HWPT_PGFAULT, VEVENT_HEADER } from '../iommufd/uapi/structs.ts';
 import { describe } from '../iommufd/uapi/symbolic.ts';
-import { Errno, errnoName } from '../kernel/errno.ts';
+import { ERRNO, errnoName } from '../kernel/errno.ts';
 import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_POPULATE, MAP_SHARED } from '../kernel/mmap.ts';
 import type { UserProcess } from '../kernel/process.ts';
 import { Syscalls } from '../kernel/syscalls.ts';
@@ -20,6 +19,7 @@ import type { Actual } from './comparison.ts';
 import type { Environment, ProgramDevice } from './environment.ts';
 import { GuestActions } from './guest-actions.ts';
 import type { CallRecorder } from './guest-iommu.ts';
+import { wantedPage } from './page-requests.ts';
 import type { FieldValue, Step } from './step.ts';
 import { callFields, evaluate, type Names } from './values.ts';
 import { VERBS } from './verbs.ts';
@@ -27,8 +27,6 @@ import { VERBS } from './verbs.ts';
 const HUGE_BYTES = 2 ** 21;
 /** Whole messages of a fault queue. */
 const READ_BYTES = 102 * HWPT_PGFAULT.size;
-const PASID_VALID = 1;
-const LAST_PAGE = 2;
 const WRITABLE = PROT_READ | PROT_WRITE;
 
 type Values = Readonly<Record<string, Actual>>;
@@ -88,8 +86,12 @@ export class Actions {
         return this.read(step);
       case 'respond':
         return this.respond(step);
+      case 'write':
+        return this.write(step);
       case 'page_request':
         return this.pageRequest(step);
+      case 'page_response':
+        return this.pageResponse(step);
       case 'guest':
         return this.given('guest', { root: this.guests.create(step) });
       case 'guest_map':
@@ -267,25 +269,36 @@ export class Actions {
     return this.one(`legacy_${String(given.call)}`, answer, 'value');
   }
 
-  /** No call of the program, but something that the kernel hears of and may refuse. */
+  /** Bytes as they are, or from an address that is given. */
+  private write(step: Step): Answer {
+    const { words = [], address } = step.given;
+    const values = (words as readonly FieldValue[]).map((word) => Number(this.value(word)));
+    const bytes = new Uint8Array(Uint32Array.from(values).buffer);
+    const count = (step.given.bytes ?? bytes.length) as number;
+    this.scratch.reset();
+    const from = address === undefined ? this.scratch.place(bytes) : this.value(address);
+    return this.one('write', this.calls.write(this.number(step, 'fd'), from, count), 'bytes');
+  }
+
+  /** No call of the program: the device does it. */
   private pageRequest(step: Step): Answer {
-    const { group, iommu } = this.device(step);
-    const { pasid, last } = step.given;
-    const request = {
-      flags: (pasid === undefined ? 0 : PASID_VALID) | (last === false ? 0 : LAST_PAGE),
-      pasid: this.number(step, 'pasid'),
-      grpid: this.number(step, 'group'),
-      perm: flagWord(step, 'perm', VERBS.page_request.args.perm.names?.READ ?? 0),
-      address: this.value(step.given.address),
-    };
-    let refused: SyscallAnswer = { value: 0, errno: 0, rule: '' };
-    try {
-      reportPageRequest(group, iommu, request);
-    } catch (error) {
-      if (!(error instanceof Errno)) throw error;
-      refused = { value: -1, errno: error.errno, rule: error.rule };
-    }
-    return this.told('page_request', 0, refused, {});
+    const { pasid, last, address } = step.given;
+    const perm = flagWord(step, 'perm', VERBS.page_request.args.perm.names?.READ ?? 0);
+    const page = wantedPage(perm, {
+      address: this.value(address),
+      pasid: pasid === undefined ? -1 : this.number(step, 'pasid'),
+      group: this.number(step, 'group'),
+      last: last !== false,
+    });
+    this.device(step).pages?.ask(page);
+    return this.given('page_request', {});
+  }
+
+  private pageResponse(step: Step): Answer {
+    const response = this.device(step).pages?.takeResponse() ?? null;
+    if (response !== null) return this.given('page_response', { ...response });
+    const none = { value: -1, errno: ERRNO.EAGAIN, rule: 'the device has got no response' };
+    return this.told('page_response', 0, none, {});
   }
 }
 

@@ -17,6 +17,7 @@ import type { DomainMapping } from '../policies/make.ts';
 import type { HostOptions } from '../spec.ts';
 import type { CallCosts } from './costs.ts';
 import type { LegacyCalls } from './legacy.ts';
+import type { PageAsker } from './page-requests.ts';
 
 /** A device that programs bind, attach and start. */
 export interface ProgramDevice {
@@ -25,6 +26,8 @@ export interface ProgramDevice {
   readonly group: IommuGroup;
   /** Null: there is no hardware, only what drivers know of the device. */
   readonly traffic: Traffic | null;
+  /** Null: it asks for no pages. */
+  readonly pages: PageAsker | null;
 }
 
 /** What was written since it was last asked, each ascending. */

@@ -337,12 +337,15 @@ export class Program {
   }
 
   private ready(step: Step): boolean {
-    const { readable, program, dmas } = step.given;
+    const { readable, program, dmas, responses } = step.given;
     if (readable !== undefined) {
       const file = this.actions.process.file(Number(this.actions.value(readable)));
       return ((file?.poll?.() ?? 0) & 1) !== 0;
     }
     if (program !== undefined) return this.peers.finished(String(program));
+    if (responses !== undefined) {
+      return (this.actions.device(step).pages?.waiting ?? 0) >= (responses as number);
+    }
     if (dmas !== undefined) return this.completed(step) >= this.target;
     return this.actions.device(step).traffic?.idle ?? true;
   }

@@ -23,7 +23,9 @@ export type ArgumentKind =
   /** One of several words. */
   | 'choice'
   /** Fields of a structure. */
-  | 'fields';
+  | 'fields'
+  /** A list of values. */
+  | 'values';
 
 export interface Argument {
   readonly kind: ArgumentKind;
@@ -188,8 +190,20 @@ export const VERBS: Readonly<Record<string, VerbSpec>> = {
     gives: ['bytes'],
     call: true,
   },
+  write: {
+    doc: 'Writes to a file: words of 32 bits as they are, whatever they mean to it.',
+    main: 'fd',
+    args: {
+      fd: { kind: 'value', doc: 'The descriptor.', needed: true },
+      words: { kind: 'values', doc: 'What is written.' },
+      bytes: { kind: 'count', doc: 'How much of it; all if not given.' },
+      address: { kind: 'value', doc: 'Where it is read from, instead of words.' },
+    },
+    gives: ['bytes'],
+    call: true,
+  },
   page_request: {
-    doc: 'A device asks for a page, as it does through PRI.',
+    doc: 'A device asks for a page, through PRI where it has a link.',
     main: 'device',
     args: {
       device,
@@ -200,6 +214,13 @@ export const VERBS: Readonly<Record<string, VerbSpec>> = {
       last: { kind: 'flag', doc: 'It closes its group (default).' },
     },
     gives: [],
+    call: true,
+  },
+  page_response: {
+    doc: 'Looks at the oldest response to page requests that a device has got; EAGAIN: there is none.',
+    main: 'device',
+    args: { device },
+    gives: ['code', 'group', 'pasid'],
     call: true,
   },
   legacy: {
@@ -282,12 +303,16 @@ export const VERBS: Readonly<Record<string, VerbSpec>> = {
     gives: [],
   },
   wait: {
-    doc: 'Waits until a device did so many DMAs more, or is idle; or until a file is readable.',
+    doc: 'Waits until a device did so many DMAs more, or is idle, or got responses; or until a file is readable.',
     main: 'device',
     args: {
       device: { kind: 'device', doc: 'Name of the device.' },
       dmas: { kind: 'count', doc: 'DMAs to wait for; without, until none is in flight.' },
       readable: { kind: 'value', doc: 'Descriptor to wait for.' },
+      responses: {
+        kind: 'count',
+        doc: 'Responses to page requests that the device is to have got, and nobody looked at.',
+      },
       program: { kind: 'program', doc: 'Program whose end to wait for.' },
       within: { kind: 'duration', doc: 'Longest time; 10ms if not given.' },
     },

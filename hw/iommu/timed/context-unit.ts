@@ -61,6 +61,7 @@ export class ContextUnit {
   private readonly jobs: (Job | null)[] = [];
   private readonly started: number[] = [];
   private resolved: ResolvedHandler = () => {};
+  private messageResolved: ResolvedHandler = () => {};
   /** Called after each finished fetch. */
   onFinished: (() => void) | null = null;
 
@@ -85,6 +86,11 @@ export class ContextUnit {
     this.resolved = handler;
   }
 
+  /** As `onResolved`, for messages of devices: told of the number that they were given. */
+  onMessageResolved(handler: ResolvedHandler): void {
+    this.messageResolved = handler;
+  }
+
   /** Fetches being made. */
   get open(): number {
     let open = 0;
@@ -99,11 +105,17 @@ export class ContextUnit {
     return stale;
   }
 
+  /** As `request`, for a message that is no transaction. */
+  requestForMessage(message: number, request: DeviceRequest): void {
+    this.request(-1 - message, request);
+  }
+
   request(txn: number, request: DeviceRequest): void {
     for (const job of this.jobs) {
       if (job === null || job.stale) continue;
       const running = job.fetch.request;
-      if (running.deviceId === request.deviceId && running.pasid === request.pasid) {
+      const same = running.deviceId === request.deviceId && running.pasid === request.pasid;
+      if (same && running.kind === request.kind) {
         job.waiters.push(txn);
         return;
       }
@@ -241,9 +253,20 @@ export class ContextUnit {
     if (failed) this.statistics.faults++;
     else if (fetch.result !== parent) this.cache.insert(fetch.result as TranslationContext);
     for (const txn of job.waiters) {
-      if (failed) this.resolved(txn, parent, fetch.faultCode, fetch.faultAddress2);
-      else this.resolved(txn, fetch.result, 0, 0n);
+      if (failed) this.tell(txn, parent, fetch.faultCode, fetch.faultAddress2);
+      else this.tell(txn, fetch.result, 0, 0n);
     }
     this.onFinished?.();
+  }
+
+  /** Negative numbers are those of messages. */
+  private tell(
+    txn: number,
+    context: TranslationContext | null,
+    fault: number,
+    address2: bigint,
+  ): void {
+    if (txn >= 0) this.resolved(txn, context, fault, address2);
+    else this.messageResolved(-1 - txn, context, fault, address2);
   }
 }

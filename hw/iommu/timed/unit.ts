@@ -4,10 +4,12 @@
  */
 import type { Partition } from '../../../sim/parallel/partition.ts';
 import type { Probe } from '../../../sim/probe.ts';
+import type { EventQueue } from '../../../sim/time/event-queue.ts';
 import type { MemoryPort } from '../../memory/port.ts';
 import type { MemoryTiming } from '../../memory/timing.ts';
 import type { Transactions } from '../../pcie/transactions.ts';
 import {
+  type DeviceMessage,
   type IommuUnit,
   OP_INVALIDATE_TRANSLATIONS,
   Operation,
@@ -21,6 +23,7 @@ import { ContextUnit } from './context-unit.ts';
 import type { DataAccess } from './data-access.ts';
 import { FrontEnd } from './front-end.ts';
 import type { FrontEndOptions, UseObserver } from './front-end-ports.ts';
+import { type PageRequestTarget, PageRequestUnit } from './page-requests.ts';
 
 export interface TimedIommuPorts {
   readonly partition: Partition;
@@ -51,6 +54,11 @@ export class TimedIommu {
   flushes = 0;
   /** Told of every interrupt: message-signalled (address known) or wired (vector). */
   onInterrupt: ((vector: number) => void) | null = null;
+  /** Told of messages to devices; the link takes them there. */
+  onDeviceMessage: ((message: DeviceMessage) => void) | null = null;
+  /** Where page requests of devices arrive; null: the machine has none. */
+  private pageRequests: { readonly open: number } | null = null;
+  private readonly events: EventQueue;
   /** False during set-up: commands are then carried out at once, as nothing is cached yet. */
   private running = false;
   private readonly words = new Int32Array(16);
@@ -61,6 +69,7 @@ export class TimedIommu {
     this.memory = ports.memory;
     this.unit = ports.createUnit(this.unitPorts(ports.memory));
     const { partition, timing, contexts, data, probe } = ports;
+    this.events = partition.events;
     const unit = this.unit;
     const memory = ports.limit(ports.memory, unit.addressBits);
     this.contextUnit = new ContextUnit({
@@ -82,7 +91,17 @@ export class TimedIommu {
 
   /** Requests, walks and commands that are still open: zero at rest. */
   get open(): number {
-    return this.frontEnd.open + this.contextUnit.open + this.commandUnit.open;
+    const { frontEnd, contextUnit, commandUnit, pageRequests } = this;
+    return frontEnd.open + contextUnit.open + commandUnit.open + (pageRequests?.open ?? 0);
+  }
+
+  /** Gives the unit its input of page requests. */
+  takePageRequests<M>(target: PageRequestTarget<M>, recordCycles: number): PageRequestUnit<M> {
+    const { events, contextUnit, frontEnd } = this;
+    const ports = { events, target, contextUnit, faults: frontEnd.faults };
+    const made = new PageRequestUnit<M>(ports, recordCycles);
+    this.pageRequests = made;
+    return made;
   }
 
   private unitPorts(memory: MemoryPort): UnitPorts {
@@ -104,8 +123,9 @@ export class TimedIommu {
       flushAll: () => {
         if (this.running) this.flushAll();
       },
-      deviceMessage: () => {
+      deviceMessage: (message) => {
         this.deviceMessages++;
+        this.onDeviceMessage?.(message);
       },
     };
   }

@@ -21,10 +21,11 @@ const CODES: Readonly<Record<ResponseCode, number>> = { success: 0, invalid: 1, 
 
 /** Takes the queue of a unit empty; returns how many requests there were. */
 export function servicePageRequests(unit: HardwareUnit<RiscvDriver>): number {
-  return unit.driver.takePageRequests((request) => report(unit, request));
+  return unit.driver.takePageRequests((request) => reportQueued(unit, request));
 }
 
-function report(unit: HardwareUnit<RiscvDriver>, request: HardwarePageRequest): void {
+/** A request that was taken off the queue: to whom it belongs, or answered. */
+export function reportQueued(unit: HardwareUnit<RiscvDriver>, request: HardwarePageRequest): void {
   // A last request for nothing only marks that the device has stopped; it is not answered.
   if (request.last && !request.read && !request.write) return;
   const device = unit.devices.get(request.deviceId);

@@ -9,6 +9,7 @@ import { type Capabilities, decodeCapabilities } from '../../../../iommu/riscv/c
 import { SV39, SV39X4, SV48, SV48X4, SV57, SV57X4 } from '../../../../iommu/riscv/formats.ts';
 import type { PageTableFormat } from '../../../../iommu/walk/format.ts';
 import type { RiscvDriver } from '../../../drivers/riscv.ts';
+import type { HardwarePageRequest } from '../../../drivers/riscv-page-requests.ts';
 import { fail } from '../../../kernel/errno.ts';
 import {
   ALLOC_DIRTY_TRACKING,
@@ -24,13 +25,14 @@ import {
   type ResponseCode,
   type UserData,
 } from '../../driver.ts';
+import { IOMMU_PGFAULT_FLAGS_LAST_PAGE } from '../../uapi/constants.ts';
 import { readRiscvStage1, riscvHwInfo } from '../formats/riscv.ts';
 import { HardwareBlocked } from './blocked.ts';
 import { HardwareCore, type HardwarePorts } from './core.ts';
 import { HardwareDevice, type HardwareDeviceOptions, hardwareDevice } from './device.ts';
 import { HardwarePaging } from './paging.ts';
 import { RiscvNested } from './riscv-nested.ts';
-import { answerPageRequest, servicePageRequests } from './riscv-requests.ts';
+import { answerPageRequest, reportQueued, servicePageRequests } from './riscv-requests.ts';
 import { HardwareUnit } from './unit.ts';
 
 export type RiscvHardwareUnit = HardwareUnit<RiscvDriver>;
@@ -149,8 +151,15 @@ export class RiscvIommufdDriver implements IommuDriver {
   }
 
   pageResponse(device: IommuDevice, request: PageRequest, code: ResponseCode): void {
+    // A response is to a group: what is refused before its last request gets none of its own.
+    if ((request.flags & IOMMU_PGFAULT_FLAGS_LAST_PAGE) === 0) return;
     const target = hardwareDevice(device) as RiscvHardwareDevice;
     answerPageRequest(target.unit.driver, target.deviceId, request, code);
+  }
+
+  /** A request that was taken off the unit's queue: to its fault queue, or answered. */
+  reportQueued(unit: RiscvHardwareUnit, request: HardwarePageRequest): void {
+    reportQueued(unit, request);
   }
 
   /** For the unit's page-request interrupt: reports what is queued; returns how many requests. */
