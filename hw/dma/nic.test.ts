@@ -210,4 +210,42 @@ test('rings go round: the pass of completions counts up', () => {
   assert.equal(completion(7), [1000, 23, COMPLETION_OK, 3]);
 });
 
+test('a stopped NIC takes no packet; idle when those that are here have gone', () => {
+  const { events, nic, dmas, describe } = rig({ transmit: null, stopCycle: 1e9 });
+  for (let place = 0; place < 4; place++) describe(place, 0x50 + place, 0);
+  nic.start();
+  nic.doorbell(0, SIDE_RECEIVE, 4);
+  events.run(1030);
+  assert.is(nic.counters.toPlain().received, 0);
+  nic.stop();
+  assert.not(nic.idle);
+  events.run(1030 + READ_CYCLES);
+  assert.ok(nic.idle);
+  const before = dmas.length;
+  events.run(10_000);
+  assert.is(dmas.length, before);
+  assert.is(nic.counters.toPlain().received, 1);
+  // Down and up before the next arrival: packets come at the rate of the wire, not twice.
+  nic.start();
+  nic.stop();
+  nic.start();
+  // The packets of the first and of the second time are lost on the wire.
+  events.run(4 * 1024 + 500);
+  assert.is(nic.counters.toPlain().received, 2);
+  events.run(5 * 1024 + 500);
+  assert.is(nic.counters.toPlain().received, 3);
+});
+
+test('a packet that waits at a queue without buffers keeps the NIC from being idle', () => {
+  const { events, nic, describe } = rig({ transmit: null });
+  nic.start();
+  events.run(5000);
+  assert.not(nic.idle);
+  describe(0, 0x50, 0);
+  describe(1, 0x51, 0);
+  nic.doorbell(0, SIDE_RECEIVE, 2);
+  events.run(10_000);
+  assert.ok(nic.idle);
+});
+
 test.run();

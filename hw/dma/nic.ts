@@ -143,9 +143,10 @@ export class Nic implements TransactionPort, JobOwner {
 
   /** No packet and no fetch is under way, and no interrupt. */
   get idle(): boolean {
-    const { reads, writes, packets, buffered, raised } = this;
-    const working = packets.inUse + buffered + reads.open + writes.open;
-    return working === 0 && !raised.includes(1);
+    const { reads, writes, packets, raised } = this;
+    if (packets.inUse + reads.open + writes.open > 0 || raised.includes(1)) return false;
+    // What waits at a queue that stands still goes nowhere.
+    return this.arrived.every((waiting, i) => waiting.length === 0 || this.sides[i].broken);
   }
 
   /** Doorbell: descriptors posted so far, as an absolute count. */

@@ -289,7 +289,7 @@ function createUserNic(
   const driverOptions = nicDriverOptions(values, clock, doorbellCycles);
   let driver: NicDriver | null = null;
   let works = false;
-  const idle = (): boolean => nic.idle && driver?.idle !== false;
+  const done = (): boolean => !(works && nic.running) && nic.idle && driver?.idle !== false;
   return {
     start: () => {},
     traffic: {
@@ -313,11 +313,11 @@ function createUserNic(
         driver?.stop();
       },
       get idle() {
-        return idle();
+        return done();
       },
     },
     get finished() {
-      return !(works && nic.running) && idle();
+      return done();
     },
     resetFigures: () => {
       nic.resetFigures();

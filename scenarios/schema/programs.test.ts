@@ -91,4 +91,17 @@ test('arguments have their kinds: durations with a unit, values with their "$"',
   assert.match(onlyProblem('check: { pined_pages: 0 }'), 'did you mean "pinned_pages"');
 });
 
+test('values are names from the start; what a conditional step defines is not known behind it', () => {
+  const [{ values }] = resolveText(HEAD.replace('vmm\n', 'vmm\n    values: { on: 1 }\n')).programs;
+  assert.equal(values, { on: '1' });
+  assert.match(onlyProblem('DESTROY: { id: $ioas }\n        when: $off'), '$off is not defined');
+  assert.match(onlyProblem('delay: 1us\n        when: [1]'), 'expected a value');
+  const later =
+    'IOAS_ALLOC: {}\n        as: other\n        when: $ioas\n      - DESTROY: { id: $other }';
+  assert.match(onlyProblem(later), '$other is not defined');
+  const wrong = HEAD.replace('vmm\n', 'vmm\n    values: { on: $ioas, 1st: 2 }\n');
+  assert.match(problemsIn(wrong).join(), 'expected a value without names');
+  assert.match(problemsIn(wrong).join(), 'expected a name of letters and digits; got "1st"');
+});
+
 test.run();

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
 import { SV48 } from '../../iommu/riscv/formats.ts';
 import { riscvBench } from '../testbench.ts';
-import { DeferredSync, ImmediateSync, InlineSync, WHOLE_DOMAIN } from './hardware-sync.ts';
+import { DeferredSync, ImmediateSync, WHOLE_DOMAIN } from './hardware-sync.ts';
 
 const RW = ACCESS_READ | ACCESS_WRITE;
 
@@ -64,22 +64,6 @@ test('deferred: what is asked for waits, in order, and so does what it settles',
   for (const one of sync.takeSettled()) one.settle();
   assert.is(what.settled, 1);
   assert.is(sync.takeSettled().length, 0);
-});
-
-test('inline: commands are written without fence, and what finds no room is told', () => {
-  const { bench, driver, domain } = setUp();
-  bench.held = true;
-  const before = driver.commandsWritten();
-  const sync = new InlineSync();
-  sync.range(driver, domain, 0, 5, 3);
-  assert.is(driver.commandsWritten() - before, 3);
-  assert.is(sync.refused, 0);
-  sync.fence();
-  assert.is(driver.commandsWritten() - before, 3);
-  sync.range(driver, domain, 0, 5, 9);
-  assert.is(sync.refused, 9 - (7 - 3));
-  sync.whole(driver, domain);
-  assert.is(sync.refused, WHOLE_DOMAIN);
 });
 
 test.run();

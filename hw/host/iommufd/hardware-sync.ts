@@ -1,8 +1,7 @@
 /**
  * How the invalidations that a call asks for reach the hardware. Without time they are carried out
  * at once; in a simulation the call only notes them, and the core on which it runs posts them and
- * waits (hw/host/programs); a hypervisor that answers its guest's invalidation posts them into the
- * ring and leaves fence and doorbell to the path that the guest waits on.
+ * waits (hw/host/programs), for a guest too whose hypervisor made the call.
  */
 import { InternalError } from '../../../sim/errors.ts';
 import { PN_LO_BITS, PN_LO_MASK } from '../../address.ts';
@@ -81,26 +80,10 @@ export interface PendingSync {
   readonly pages: number;
 }
 
-/** Keeps what is to be settled until somebody knows that it is time. */
-class Settlements {
-  private waiting: Settled[] = [];
-
-  settle(what: Settled): boolean {
-    this.waiting.push(what);
-    return false;
-  }
-
-  /** What waits, in order: to be settled when the invalidations taken with it are complete. */
-  takeSettled(): readonly Settled[] {
-    const taken = this.waiting;
-    this.waiting = [];
-    return taken;
-  }
-}
-
 /** Notes what the call under way asks for. */
-export class DeferredSync extends Settlements implements HardwareSync {
+export class DeferredSync implements HardwareSync {
   private pending: PendingSync[] = [];
+  private waiting: Settled[] = [];
 
   range(driver: IommuDriver, domain: Domain, hi: number, lo: number, pages: number): void {
     this.pending.push({ driver, domain, hi, lo, pages });
@@ -114,28 +97,24 @@ export class DeferredSync extends Settlements implements HardwareSync {
     this.pending.push({ driver, domain, hi: 0, lo: 0, pages: 0 });
   }
 
+  settle(what: Settled): boolean {
+    this.waiting.push(what);
+    return false;
+  }
+
   /** What has been asked for since the last call, in order. */
   take(): readonly PendingSync[] {
     const taken = this.pending;
     this.pending = [];
     return taken;
   }
-}
 
-/** Writes the commands into the ring; fence and doorbell are the caller's. */
-export class InlineSync extends Settlements implements HardwareSync {
-  /** Pages of the last range that found no room. */
-  refused = 0;
-
-  range(driver: IommuDriver, domain: Domain, hi: number, lo: number, pages: number): void {
-    this.refused = pages - driver.postInvalidation(domain, hi, lo, pages);
+  /** What waits, in order: to be settled when the invalidations taken with it are complete. */
+  takeSettled(): readonly Settled[] {
+    const taken = this.waiting;
+    this.waiting = [];
+    return taken;
   }
-
-  whole(driver: IommuDriver, domain: Domain): void {
-    this.refused = driver.postDomainInvalidation(domain) ? 0 : WHOLE_DOMAIN;
-  }
-
-  fence(): void {}
 }
 
 function refuse(): never {

@@ -110,6 +110,7 @@ export class Actions {
 
   /** The process ends: its memory goes, then its files. */
   exit(): Answer {
+    this.guests.end();
     return this.one('exit', this.calls.exit());
   }
 

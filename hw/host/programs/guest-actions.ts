@@ -9,7 +9,7 @@ import { Ioas } from '../iommufd/objects/ioas.ts';
 import { Errno } from '../kernel/errno.ts';
 import type { UserProcess } from '../kernel/process.ts';
 import { DomainMapping } from '../policies/make.ts';
-import type { Environment, ProgramDevice } from './environment.ts';
+import type { Environment, ProgramDevice, Traffic } from './environment.ts';
 import { Guest, type GuestTable } from './guest.ts';
 import { type CallRecorder, GuestIommu } from './guest-iommu.ts';
 import {
@@ -29,6 +29,8 @@ export class GuestActions {
   private readonly value: (written: FieldValue) => bigint;
   private readonly record: CallRecorder;
   private readonly guests: Map<string, Guest> = new Map();
+  /** What drivers in guests work with. */
+  private readonly running: { readonly iommu: GuestIommu; readonly traffic: Traffic }[] = [];
   /** Guests whose invalidations are left out. */
   private readonly forgotten: Set<Guest> = new Set();
 
@@ -112,11 +114,21 @@ export class GuestActions {
     const { domain, observer } = iommu;
     const use = { domain, driver: iommu, path: iommu, addressBits: ADDRESS_BITS, observer };
     const mapping = new DomainMapping(events, host, api, options, { ...use, policy: 'strict' });
+    this.running.push({ iommu, traffic });
     driver.setUp({ mapping, memory: guest.memory, frames: guest.frames });
     traffic.start(-1);
     // Calls of the set-up are booked, and what they cost is owed.
     work.reset();
     return iommu.takeOwed();
+  }
+
+  /** The process ends, and its guests with it; the kernel resets their devices. */
+  end(): void {
+    for (const { iommu, traffic } of this.running) {
+      traffic.stop();
+      iommu.end();
+    }
+    for (const guest of this.guests.values()) guest.end();
   }
 
   private translationOf(fd: number, id: number, guest: Guest): GuestTranslation {

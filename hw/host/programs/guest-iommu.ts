@@ -56,6 +56,8 @@ export class GuestIommu implements Mapper, Invalidator {
   private readonly caller: KernelProcess;
   private readonly scratch: Scratch;
   private readonly requests: readonly Request[];
+  /** The VMM is gone, and so is the guest: what its driver still does has no effect. */
+  private gone = false;
   /** Cycles of maps that nobody has waited for. */
   private owed = 0;
   private readonly onLocked: number;
@@ -99,6 +101,10 @@ export class GuestIommu implements Mapper, Invalidator {
     };
   }
 
+  end(): void {
+    this.gone = true;
+  }
+
   /** Cycles of the maps so far that are not waited for otherwise: set-up. */
   takeOwed(): number {
     const { owed } = this;
@@ -115,6 +121,7 @@ export class GuestIommu implements Mapper, Invalidator {
     pages: number,
     access: number,
   ): void {
+    if (this.gone) return;
     const guestPage = pageNumber(frameHi, frameLo);
     const call = this.translation.map(pageNumber(hi, lo), guestPage, pages, access);
     if (call === null) return;
@@ -126,7 +133,7 @@ export class GuestIommu implements Mapper, Invalidator {
   }
 
   unmap(_domain: Domain, hi: number, lo: number, pages: number): number {
-    return this.translation.unmap(pageNumber(hi, lo), pages);
+    return this.gone ? pages : this.translation.unmap(pageNumber(hi, lo), pages);
   }
 
   range(
@@ -184,7 +191,7 @@ export class GuestIommu implements Mapper, Invalidator {
   private trapped(index: number): void {
     const { environment, translation } = this;
     const request = this.requests[index];
-    const call = translation.invalidate(request.page, request.pages);
+    const call = this.gone ? null : translation.invalidate(request.page, request.pages);
     if (call === null) {
       this.finish(index);
       return;

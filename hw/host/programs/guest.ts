@@ -23,6 +23,8 @@ const FIRST_FRAME = 1;
 
 /** The guest's view of memory: guest page 0 is at a user address. */
 class GuestView implements MemoryPort {
+  /** The process has ended: there is no memory, and nobody who looks. */
+  gone = false;
   private readonly space: AddressSpace;
   private readonly base: bigint;
   private readonly bytes = new Uint8Array(4);
@@ -42,11 +44,13 @@ class GuestView implements MemoryPort {
   }
 
   read32(hi: number, lo: number, offset: number): number {
+    if (this.gone) return 0;
     this.space.copyIn(this.address(hi, lo, offset), this.bytes);
     return this.view.getInt32(0, true);
   }
 
   write32(hi: number, lo: number, offset: number, value: number): void {
+    if (this.gone) return;
     this.view.setInt32(0, value, true);
     this.space.copyOut(this.address(hi, lo, offset), this.bytes);
   }
@@ -63,7 +67,7 @@ class GuestView implements MemoryPort {
 
 export class Guest {
   /** Memory as the guest sees it, and frames that its kernel allocates. */
-  readonly memory: MemoryPort;
+  readonly memory: GuestView;
   readonly frames: FrameAllocator;
   private readonly space: AddressSpace;
   private readonly base: bigint;
@@ -105,6 +109,11 @@ export class Guest {
   /** Where the process has a guest page. */
   userAddress(guestPage: number): bigint {
     return this.base + BigInt(guestPage) * BigInt(PAGE_SIZE);
+  }
+
+  /** The process ends, and the guest with it. */
+  end(): void {
+    this.memory.gone = true;
   }
 
   /** A nested page table walks the guest's tables from now on. */
