@@ -196,8 +196,25 @@ test('a NIC that works is not waited for in vain', async () => {
 test('the VMM ends while its guest works: devices are cut off, nothing is left', async () => {
   for (const shadow of [false, true]) {
     const stats = await run({ shadow, steps: ['wait: { device: nic0, dmas: 300 }'] });
-    assert.is(stats.programs?.vmm.finished, true);
+    assert.equal([stats.programs?.vmm.finished, stats.programs?.vmm.failures], [true, []]);
     assert.equal([stats.kernel?.pinned_pages, stats.kernel?.charged_bytes], [0, 0]);
+    // What is under way is judged by the domain that the device is taken out of.
+    assert.is(stats.safety.stale_uses, 0);
+  }
+});
+
+test('a NIC is detached while it works: refused from the answer on, and never astray', async () => {
+  for (const shadow of [false, true]) {
+    const steps = [
+      'wait: { device: nic0, dmas: 300 }',
+      'detach: nic0',
+      'delay: 300us',
+      'stop: nic0',
+    ];
+    const stats = await run({ shadow, steps });
+    assert.equal(stats.programs?.vmm.failures, []);
+    assert.ok(stats.dma.aborted > 0);
+    assert.is(stats.safety.stale_uses, 0);
   }
 });
 

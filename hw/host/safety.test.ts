@@ -136,4 +136,18 @@ test('the table grows and forgets nothing (against a plain map)', () => {
   assert.is(safety.violations, 0);
 });
 
+test('what is permitted is asked without being booked', () => {
+  const safety = new SafetyChecker();
+  safety.mapped(3, 0, 100, 1, 0, 500, ACCESS_READ);
+  assert.ok(safety.permits(3, 0, 100, 0, 500, ACCESS_READ));
+  assert.not(safety.permits(3, 0, 100, 0, 500, ACCESS_WRITE));
+  assert.not(safety.permits(3, 0, 100, 0, 501, ACCESS_READ));
+  assert.not(safety.permits(4, 0, 100, 0, 500, ACCESS_READ));
+  safety.unmapped(3, 0, 100, 1, 10);
+  assert.ok(safety.permits(3, 0, 100, 0, 500, ACCESS_READ));
+  safety.acknowledged(3, 0, 100, 1, 20);
+  assert.not(safety.permits(3, 0, 100, 0, 500, ACCESS_READ));
+  assert.equal([safety.uses, safety.violations, safety.exposedUses], [0, 0, 0]);
+});
+
 test.run();

@@ -38,6 +38,9 @@ export interface Violation {
   readonly output: bigint;
 }
 
+/** Besides the violations. */
+const PERMITTED = -1;
+const EXPOSED = -2;
 /** As many as a report shows. */
 const VIOLATIONS_KEPT = 16;
 const DOMAIN_LOW_BITS = 5;
@@ -154,38 +157,21 @@ export class SafetyChecker implements MappingObserver {
     cycle: number,
   ): void {
     this.uses++;
-    const first = this.windowFirst[domain];
-    if (first !== NO_WINDOW) {
-      const page = pageNumber(hi, lo);
-      if (page >= first && page < this.windowEnd[domain]) {
-        if (pageNumber(outHi, outLo) - page !== this.windowDelta[domain]) {
-          this.violate(2, domain, hi, lo, outHi, outLo, cycle);
-        }
-        return;
-      }
-    }
-    const row = this.find(domain, hi, lo);
-    if (row < 0) {
-      this.violate(0, domain, hi, lo, outHi, outLo, cycle);
-      return;
-    }
-    const state = this.state[row];
-    const right = this.frameLo[row] === outLo && this.frameHi[row] === outHi;
-    if ((state & STATE_MASK) === STATE_MAPPED && right) {
-      const missing = access & ACCESS_BITS & ~(state >> ACCESS_SHIFT);
-      if (missing !== 0) this.violate(3, domain, hi, lo, outHi, outLo, cycle);
-    } else if ((state & STATE_MASK) === STATE_PENDING && right) {
-      this.expose(domain, hi, lo, cycle);
-    } else if (
-      (state & FLAG_OLD_PENDING) !== 0 &&
-      this.oldLo[row] === outLo &&
-      this.oldHi[row] === outHi
-    ) {
-      this.expose(domain, hi, lo, cycle);
-    } else {
-      const kind = (state & STATE_MASK) === STATE_ACKNOWLEDGED ? 1 : 2;
-      this.violate(kind, domain, hi, lo, outHi, outLo, cycle);
-    }
+    const verdict = this.judge(domain, hi, lo, outHi, outLo, access);
+    if (verdict === EXPOSED) this.expose(domain, hi, lo, cycle);
+    else if (verdict >= 0) this.violate(verdict, domain, hi, lo, outHi, outLo, cycle);
+  }
+
+  /** Whether a use would be none of the violations. */
+  permits(
+    domain: number,
+    hi: number,
+    lo: number,
+    outHi: number,
+    outLo: number,
+    access: number,
+  ): boolean {
+    return this.judge(domain, hi, lo, outHi, outLo, access) < 0;
   }
 
   /** At the end of a run: exposures that are still open are counted up to now. */
@@ -195,6 +181,35 @@ export class SafetyChecker implements MappingObserver {
       const open = (state & STATE_MASK) === STATE_PENDING || (state & FLAG_OLD_PENDING) !== 0;
       if (open) this.close(row, cycle);
     }
+  }
+
+  /** PERMITTED, EXPOSED, or the index of a violation. */
+  private judge(
+    domain: number,
+    hi: number,
+    lo: number,
+    outHi: number,
+    outLo: number,
+    access: number,
+  ): number {
+    const first = this.windowFirst[domain];
+    if (first !== NO_WINDOW) {
+      const page = pageNumber(hi, lo);
+      if (page >= first && page < this.windowEnd[domain]) {
+        return pageNumber(outHi, outLo) - page === this.windowDelta[domain] ? PERMITTED : 2;
+      }
+    }
+    const row = this.find(domain, hi, lo);
+    if (row < 0) return 0;
+    const state = this.state[row];
+    const right = this.frameLo[row] === outLo && this.frameHi[row] === outHi;
+    if ((state & STATE_MASK) === STATE_MAPPED && right) {
+      return (access & ACCESS_BITS & ~(state >> ACCESS_SHIFT)) === 0 ? PERMITTED : 3;
+    }
+    if ((state & STATE_MASK) === STATE_PENDING && right) return EXPOSED;
+    const old = this.oldLo[row] === outLo && this.oldHi[row] === outHi;
+    if ((state & FLAG_OLD_PENDING) !== 0 && old) return EXPOSED;
+    return (state & STATE_MASK) === STATE_ACKNOWLEDGED ? 1 : 2;
   }
 
   private close(row: number, cycle: number): void {

@@ -119,11 +119,17 @@ export class Machine {
         limit: (port, bits) => new AddressLimit(port, bits),
         observer: {
           use: (device, hi, lo, outHi, outLo, access, cycle) => {
-            const domain = this.domainNow(device, domainOf[device]);
+            const { safety } = this.software;
+            let domain = this.domainNow(device, domainOf[device]);
+            const before = this.userSpace?.leaving(device) ?? -1;
+            // While a device is moved, the unit may use either context.
+            if (before >= 0 && !safety.permits(domain, hi, lo, outHi, outLo, access)) {
+              domain = before;
+            }
             if ((access & ACCESS_WRITE) !== 0) {
               this.userSpace?.wrote(device, pageNumber(hi, lo), pageNumber(outHi, outLo));
             }
-            this.software.safety.use(domain, hi, lo, outHi, outLo, access, cycle);
+            safety.use(domain, hi, lo, outHi, outLo, access, cycle);
           },
         },
         probe,

@@ -163,6 +163,11 @@ export class UserSpace {
     return bound.domain.domainOf(bound.unit).index;
   }
 
+  /** Number of the domain that a device is being taken out of; -1: none. */
+  leaving(device: number): number {
+    return this.bound[device]?.leaving ?? -1;
+  }
+
   /** A DMA was translated. */
   wrote(device: number, page: number, frame: number): void {
     this.written[device]?.add(page, frame);

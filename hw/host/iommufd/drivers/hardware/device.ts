@@ -46,6 +46,9 @@ export class HardwareDevice<U extends HardwareUnit = HardwareUnit> implements Io
   /** Translates by ATS and asks for pages. */
   readonly pageRequests: boolean;
   private current: HardwareDomain | null = null;
+  private readonly core: HardwareCore;
+  private left = -1;
+  private moves = 0;
 
   /** Joins its group: from here on its requests are refused. */
   constructor(
@@ -56,6 +59,7 @@ export class HardwareDevice<U extends HardwareUnit = HardwareUnit> implements Io
     deviceId: number,
     options: HardwareDeviceOptions,
   ) {
+    this.core = core;
     this.name = name;
     this.driver = driver;
     this.unit = unit;
@@ -77,11 +81,24 @@ export class HardwareDevice<U extends HardwareUnit = HardwareUnit> implements Io
     return this.current;
   }
 
+  /** Number of the domain that the unit may still have cached as the device's; -1: none. */
+  get leaving(): number {
+    return this.left;
+  }
+
   /** The unit's context has changed. */
   moved(domain: HardwareDomain | null): void {
     const old = this.current;
     this.current = domain;
-    old?.left(this.unit);
+    if (old === null) return;
+    this.left = old.domainOf(this.unit).index;
+    const move = ++this.moves;
+    old.left(this.unit);
+    this.core.sync.settle({
+      settle: () => {
+        if (move === this.moves) this.left = -1;
+      },
+    });
   }
 }
 
