@@ -4,7 +4,7 @@ import { EventQueue, PHASE_UNIT } from '../../sim/time/event-queue.ts';
 import { pageNumber } from '../address.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../iommu/access.ts';
 import { SV48, SV48X4 } from '../iommu/riscv/formats.ts';
-import { Host } from './core.ts';
+import { type Core, Host } from './core.ts';
 import { DmaApi, type DmaDevice } from './dma-api.ts';
 import { FrameAllocator } from './frames.ts';
 import { GuestMemory } from './guest.ts';
@@ -264,6 +264,29 @@ test('a full command queue makes the core wait, not overwrite', () => {
   assert.is(r.path.counters.toPlain().commands, 301);
   assert.is(r.ends.length, 2);
   assert.ok(r.host.cores[0].idle);
+});
+
+test('strict: where new entries are made known, a map returns after that', () => {
+  const r = rig('strict');
+  const { device, events, host } = r;
+  let told = 0;
+  const path = {
+    range: device.path.range.bind(device.path),
+    whole: device.path.whole.bind(device.path),
+    mapped: (core: Core, handler: number, a: number, b: number): void => {
+      told++;
+      core.proceed(777, handler, a, b);
+    },
+  };
+  const slow = { ...device, path };
+  const ends: number[] = [];
+  const done = host.register(() => ends.push(events.now));
+  const work = host.register(() => r.api.map(host.cores[0], slow, 0, 0x90, 1, RW, done, 0));
+  host.cores[0].run(0, work, 0, 0);
+  events.run(10_000);
+  assert.equal([told, ends], [1, [100 + 10 + 777]]);
+  r.use(pageNumber(r.api.resultHi, r.api.resultLo));
+  assert.is(r.safety.violations, 0);
 });
 
 test.run();
