@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { ERRNO, type ErrnoName } from '../../../kernel/errno.ts';
 import { type TestKernel, testKernel } from '../../../kernel/testbench.ts';
 import { openIommufd } from '../../iommufd-file.ts';
-import { IOAS_ALLOC, IOAS_MAP, IOAS_UNMAP } from '../../uapi/structs.ts';
+import { IOAS_ALLOC, IOAS_COPY, IOAS_MAP, IOAS_UNMAP } from '../../uapi/structs.ts';
 import * as OP from '../../uapi/test-constants.ts';
 import {
   TEST_ACCESS_PAGES,
@@ -264,6 +264,31 @@ test('dma-bufs have 1 to 512 pages, and only they can be revoked', () => {
   assert.is(revoke(bench.fd + 1), 0);
   expectErrno(revoke(bench.fd), 'EINVAL');
   expectErrno(revoke(77), 'EBADF');
+});
+
+test('with a flag of the test driver, IOAS_COPY takes the number of a mapping and an offset', () => {
+  const bench = new Bench();
+  const ioas = bench.ioas();
+  const user = bench.base.alloc(0x4000);
+  for (const page of [0n, 4n]) bench.map(ioas, user, 0x2000n, IOVA + page * 0x1000n);
+  const { at, word, size } = IOAS_COPY;
+  const copy = (flags: number, source: number, from: bigint, to: bigint): number =>
+    bench.call(word, size, [
+      [at.flags, flags],
+      [at.dst_ioas_id, ioas],
+      [at.src_ioas_id, source],
+      [at.length, 0x1000n],
+      [at.dst_iova, to],
+      [at.src_iova, from],
+    ]);
+  const second = 1n + (0x1000n << 32n);
+  assert.is(copy(0x10007, ioas, second, 0x2000000n), 0);
+  assert.equal([bench.out(at.flags), bench.out(at.src_iova)], [FIXED_RW, 0x1005000]);
+  // Not that many: IOVA 0. No such IOAS: the numbers stay, and are no address.
+  expectErrno(copy(0x10007, ioas, 9n, 0x2000000n), 'ENOENT');
+  expectErrno(copy(0x10007, 77, second, 0x2000000n), 'ENOENT');
+  expectErrno(copy(0x10000, ioas, second, 0x2000000n), 'EINVAL');
+  expectErrno(copy(0x10017, ioas, second, 0x2000000n), 'EOPNOTSUPP');
 });
 
 test('whichever allocation fails, all is given back when the file closes', () => {

@@ -12,6 +12,7 @@ import {
   destroyAccessPages,
 } from './access-commands.ts';
 import { checkDeviceCache, checkIotlb, checkMap, checkRefs, dirtyPages } from './check-commands.ts';
+import { COPY_COMMAND } from './copy-command.ts';
 import {
   mockDomain,
   mockDomainReplace,
@@ -87,6 +88,7 @@ const runTestCommand: Operation = (call) => {
 
 /** The calls of a kernel with the test driver, to be given to `openIommufd`. */
 export const MOCK_COMMANDS: readonly Command[] = [
+  COPY_COMMAND,
   {
     name: 'IOMMU_TEST_CMD',
     word: TEST_CMD.word,
