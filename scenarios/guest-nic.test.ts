@@ -186,6 +186,29 @@ test('a stopped NIC is still: it goes on with the next start', async () => {
   assert.ok(nicOf(stats).received >= 200);
 });
 
+/** Logs of a NIC that works, several while each of its buffers is written once more. */
+const LIVE_LOG = [
+  'HWPT_SET_DIRTY_TRACKING: { hwpt_id: $parent, flags: ENABLE }',
+  `repeat: 6
+        steps:
+          - wait: { device: nic0, dmas: 100 }
+          - HWPT_GET_DIRTY_BITMAP: { hwpt_id: $parent, iova: 0, length: 8MiB, page_size: 4KiB }
+            expect: { data: { covers_written_by: nic0, through: guest } }`,
+  ...TRAFFIC.slice(1),
+];
+
+test('a page that a working NIC writes behind one dirty log is in the next', async () => {
+  const nic = `${NIC.replace('800M', '3G')}, fragments: 16`;
+  const stats = await run({ nic, steps: LIVE_LOG });
+  assertClean(stats);
+  const forgets = text({ nic, steps: LIVE_LOG }).replace('{ riscv', '{ invalidation: false, riscv');
+  const { stats: without } = await runScenario(resolveText(forgets), {
+    threads: 1,
+    traceLevel: 'off',
+  });
+  assert.match(String(without.programs?.vmm.failures[0]), /HWPT_GET_DIRTY_BITMAP.* missing/);
+});
+
 test('a NIC that works is not waited for in vain', async () => {
   const stats = await run({
     steps: ['wait: { device: nic0, within: 50us }', 'stop: nic0', 'wait: nic0'],

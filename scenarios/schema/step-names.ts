@@ -116,7 +116,7 @@ class NameCheck {
       for (const [i, element] of value.entries()) this.value(element, [...path, i], known);
     } else if (isFields(value)) {
       for (const [field, element] of Object.entries(value)) {
-        if (field === 'written_by') this.device(String(element), true, [...path, field]);
+        if (field.endsWith('written_by')) this.device(String(element), true, [...path, field]);
         else if (field !== 'through') this.value(element, [...path, field], known);
       }
     }

@@ -38,6 +38,8 @@ export class Actions {
   private readonly caller: KernelProcess;
   private readonly scratch: Scratch;
   readonly guests: GuestActions;
+  /** Dirty bits were cleared by the call under way. */
+  private beginsLog = false;
 
   constructor(environment: Environment, process: UserProcess, names: Names, record: CallRecorder) {
     this.environment = environment;
@@ -108,6 +110,16 @@ export class Actions {
     }
   }
 
+  /**
+   * The call is over, its invalidations too. What devices wrote before is in no dirty log to come:
+   * the bits of it were cleared, and translations with the bits set were dropped.
+   */
+  completed(): void {
+    if (!this.beginsLog) return;
+    this.beginsLog = false;
+    for (const { traffic } of this.environment.devices.values()) traffic?.takeWritten();
+  }
+
   /** The process ends: its memory goes, then its files. */
   exit(): Answer {
     this.guests.end();
@@ -144,11 +156,6 @@ export class Actions {
     return this.told(call, 1, answer, field === '' ? {} : { [field]: answer.value });
   }
 
-  /** What devices wrote before is not part of what is tracked. */
-  private forgetWrites(): void {
-    for (const { traffic } of this.environment.devices.values()) traffic?.takeWritten();
-  }
-
   /** No system call. */
   private given(call: string, out: Values): Answer {
     return { call, word: 0, entries: 0, cycles: 0, errno: '', rule: '', out };
@@ -170,7 +177,7 @@ export class Actions {
     const report = callByName(this.caller, this.scratch, fd, step.ioctl, fields, options);
     const out: Record<string, Actual> = { ...report.out, value: report.value };
     if (report.data !== null) out.data = report.data as Actual;
-    if (step.ioctl === 'HWPT_SET_DIRTY_TRACKING') this.forgetWrites();
+    this.beginsLog = step.ioctl === 'HWPT_SET_DIRTY_TRACKING' || isClearing(step);
     if (step.ioctl === 'HWPT_ALLOC' && report.errno === 0) {
       this.guests.nested(fd, Number(report.out.out_hwpt_id));
     }
@@ -301,6 +308,11 @@ export class Actions {
     const none = { value: -1, errno: ERRNO.EAGAIN, rule: 'the device has got no response' };
     return this.told('page_response', 0, none, {});
   }
+}
+
+/** A read of dirty bits that clears them. */
+function isClearing({ ioctl, given }: Step): boolean {
+  return ioctl === 'HWPT_GET_DIRTY_BITMAP' && !String(given.flags ?? '').includes('NO_CLEAR');
 }
 
 export function devicePath(device: string): string {

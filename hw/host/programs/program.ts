@@ -151,6 +151,7 @@ export class Program {
       return;
     }
     for (const what of this.settled) what.settle();
+    this.actions.completed();
     const cycles = this.environment.events.now - this.issued;
     this.record(this.answer as Answer, cycles, this.pending.length);
     if (this.ending) this.end();

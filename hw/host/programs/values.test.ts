@@ -71,4 +71,9 @@ test('pages that a device wrote must be told, and no others', () => {
   );
 });
 
+test('while a device works its log covers what it wrote', () => {
+  assert.is(mismatch('data', { covers_written_by: 'nic0' }, [3, 4, 5], around), '');
+  assert.match(mismatch('data', { covers_written_by: 'nic0' }, [3, 4], around), '1 missing');
+});
+
 test.run();
