@@ -49,6 +49,15 @@ sceneRule('230: a hardware queue at the last address is EOVERFLOW', (b, scene) =
   b.refuse('EOVERFLOW', 'HW_QUEUE_ALLOC', fields(scene, 0, { nesting_parent_iova: U64_MAX }));
 });
 
+sceneRule(
+  'a hardware queue whose pages have no number is ERANGE, of too many ENOMEM',
+  (b, scene) => {
+    const whole = { nesting_parent_iova: 0, length: U64_MAX };
+    b.refuse('ERANGE', 'HW_QUEUE_ALLOC', fields(scene, 0, whole));
+    b.refuse('ENOMEM', 'HW_QUEUE_ALLOC', fields(scene, 0, { length: 2n ** 63n }));
+  },
+);
+
 sceneRule('231: a hardware queue where nothing is mapped is ENOENT', (b, scene) => {
   const more = { nesting_parent_iova: A + 16n * P };
   b.refuse('ENOENT', 'HW_QUEUE_ALLOC', fields(scene, 0, more));

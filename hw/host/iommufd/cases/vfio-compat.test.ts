@@ -231,4 +231,26 @@ for (const [name, type] of [
   });
 }
 
+rule('a compatibility IOAS that is destroyed is none any more', (b) => {
+  const ioas = b.ioas();
+  container(b, ioas, TYPE1V2);
+  b.destroy(ioas);
+  b.refuse('ENODEV', 'VFIO_IOAS', { op: 'GET' });
+  b.refuse('ENODEV', UNMAP_DMA, { iova: A, size: P });
+});
+
+ruleIn(['N', 'D'], 'an area is not cut while it is pinned, nor by half a page', (b, { ioas }) => {
+  container(b, ioas, TYPE1);
+  mapDma(b, BUFFER, 4n * P, A);
+  const access = b.op('CREATE_ACCESS', { id: ioas, flags: 1 });
+  const fd = Number(access.out.out_access_fd);
+  const item = b.op('ACCESS_PAGES', { id: fd, iova: A, length: P });
+  b.refuse('EINVAL', UNMAP_DMA, { iova: A, size: 2n * P });
+  b.refuse('EINVAL', UNMAP_DMA, { iova: A + P / 2n, size: P });
+  const access_pages_id = Number(item.out.out_access_pages_id);
+  b.op('DESTROY_ACCESS_PAGES', { id: fd, access_pages_id });
+  assert.is(unmapDma(b, A, 2n * P), 2n * P);
+  assert.is(unmapDma(b, A, 4n * P), 2n * P);
+});
+
 test.run();
