@@ -44,6 +44,8 @@ export function userSpaceFigures({ userSpace, clock }: Machine): UserSpaceFigure
       charged_peak_bytes: kernel.memory.peakBytes,
       allocations: kernel.memory.allocations,
       frames_in_use: kernel.pins.inUse,
+      attach_misfits: kernel.attaching.misfits,
+      fresh_misfits: kernel.attaching.freshMisfits,
     },
     iommufd: driverFigures(userSpace),
     ...pageRequestFigures(userSpace, clock),

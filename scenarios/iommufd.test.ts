@@ -1,5 +1,5 @@
 /** Every scenario of /dev/iommu ends as it says, in each of its points. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,6 +17,12 @@ test('each row of the seed table has its scenarios', () => {
       `no scenario of seed ${seed}`,
     );
   }
+});
+
+test('the index of the folder names each file once', () => {
+  const index = readFileSync(join(FOLDER, 'README.md'), 'utf8');
+  const named = [...index.matchAll(/\]\(([\w-]+\.yaml)\)/g)].map(([, name]) => name);
+  assert.equal([...named].sort(), [...FILES].sort());
 });
 
 for (const file of FILES) {

@@ -217,6 +217,10 @@ export interface KernelFigures {
   readonly charged_peak_bytes: number;
   readonly allocations: number;
   readonly frames_in_use: number;
+  /** Page tables of an address space that were EINVAL for a device, so that the next was tried. */
+  readonly attach_misfits: number;
+  /** Page tables made for a device that were EINVAL for it all the same: drivers are not to. */
+  readonly fresh_misfits: number;
 }
 
 /** What the driver of the IOMMU did for /dev/iommu, over all units and domains. */

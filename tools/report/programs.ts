@@ -3,6 +3,7 @@ import type {
   CallFigures,
   IommufdFigures,
   KernelFigures,
+  PageRequestFigures,
   ProgramFigures,
 } from '../../scenarios/stats.ts';
 import type { Palette, ReportStats, Section } from './model.ts';
@@ -17,7 +18,23 @@ export function programSections(stats: ReportStats, palette: Palette): Section[]
     const note = iommufd == null ? '' : driverNote(iommufd);
     sections.push(callSection(ioctl, note, palette));
   }
+  const { page_requests } = stats;
+  if (page_requests !== undefined) sections.push(pageRequestSection(page_requests, palette));
   return sections;
+}
+
+function pageRequestSection(figures: PageRequestFigures, palette: Palette): Section {
+  const { sent, serviced, interrupts, overflows, latency } = figures;
+  const heads = ['success', 'invalid', 'failure', 'unanswered', 'mean', 'p50', 'p99', 'max'];
+  const counts = [figures.success, figures.invalid, figures.failure, figures.unanswered];
+  const times = [latency.mean_ps, latency.p50_ps, latency.p99_ps, latency.max_ps];
+  const row = [...counts.map(count), ...times.map(time)];
+  const full = overflows > 0 ? `, overflows seen: ${count(overflows)}` : '';
+  return {
+    title: 'Page requests',
+    note: `${count(sent)} sent, ${count(serviced)} serviced, ${count(interrupts)} interrupts${full}`,
+    lines: tableLines(heads.map(right), [row], palette.head),
+  };
 }
 
 function programSection(

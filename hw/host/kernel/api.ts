@@ -5,7 +5,7 @@
  * are exact numbers.
  */
 import type { KernelMemory } from './kernel-memory.ts';
-import type { CallWork } from './work.ts';
+import type { AttachBook, CallWork } from './work.ts';
 
 export const PAGE_SIZE = 4096;
 
@@ -152,6 +152,7 @@ export interface KernelServices {
   readonly pages: PageAllocator;
   /** What the call under way has done so far. */
   readonly work: CallWork;
+  readonly attaching: AttachBook;
   /** get_file and fput. */
   get(file: OpenFile): void;
   put(file: OpenFile): void;

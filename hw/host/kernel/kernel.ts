@@ -13,7 +13,7 @@ import { KernelMemory } from './kernel-memory.ts';
 import { MemoryFile, type MemoryFileKind } from './memory-file.ts';
 import { type ProcessSpec, UserProcess } from './process.ts';
 import { forkSpace } from './space-maps.ts';
-import type { CallWork } from './work.ts';
+import type { AttachBook, CallWork } from './work.ts';
 
 export interface KernelSpec {
   readonly memory: MemoryPort;
@@ -27,6 +27,7 @@ export type NodeOpener = (process: Process) => OpenFile;
 export class Kernel implements KernelServices {
   readonly memory: KernelMemory = new KernelMemory();
   readonly work: CallWork = this.memory.work;
+  readonly attaching: AttachBook = { misfits: 0, freshMisfits: 0 };
   readonly frames: PortBytes;
   readonly pins: FrameTable;
   readonly pages: FrameTable;

@@ -34,3 +34,14 @@ export class CallWork {
     this.invalidations = 0;
   }
 }
+
+/**
+ * What became of attachments to an address space, over the whole run. The convention says that a
+ * domain made for the device is never EINVAL; nothing enforces it.
+ */
+export interface AttachBook {
+  /** Page tables that were there and did not fit (EINVAL): the next was tried. */
+  misfits: number;
+  /** Fresh ones that were EINVAL all the same. */
+  freshMisfits: number;
+}

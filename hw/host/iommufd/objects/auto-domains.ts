@@ -37,14 +37,28 @@ export function attachAutomatic(context: Context, ioas: Ioas, way: AttachWay): A
       return { hwpt, left: way.attach(hwpt) };
     } catch (error) {
       if (!isErrno(error, 'EINVAL')) throw error;
+      context.services.attaching.misfits++;
     }
   }
+  return attachFresh(context, ioas, way);
+}
+
+/** Makes a page table for the device; if that one is EINVAL as well, its driver is to blame. */
+function attachFresh(context: Context, ioas: Ioas, way: AttachWay): AutoDomain {
+  const attach = (made: HwptPaging): Hwpt | null => {
+    try {
+      return way.attach(made);
+    } catch (error) {
+      if (isErrno(error, 'EINVAL')) context.services.attaching.freshMisfits++;
+      throw error;
+    }
+  };
   const { device, enforceCoherency } = way;
   const request = { device, enforceCoherency, flags: 0, data: null };
   if (way.attachBeforeFill) {
     const hwpt = allocHwptPaging(context, ioas, {
       ...request,
-      attach: (made) => void way.attach(made),
+      attach: (made) => void attach(made),
       detach: () => way.detach(),
     });
     return publish(context, hwpt, null);
@@ -52,7 +66,7 @@ export function attachAutomatic(context: Context, ioas: Ioas, way: AttachWay): A
   const hwpt = allocHwptPaging(context, ioas, request);
   let left: Hwpt | null;
   try {
-    left = way.attach(hwpt);
+    left = attach(hwpt);
   } catch (error) {
     context.objects.abort(hwpt);
     throw error;
