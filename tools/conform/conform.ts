@@ -84,7 +84,8 @@ async function conformFile(
   const reasons = new Set<string>();
   for await (const line of readJsonLines(path)) {
     run ??= suiteOf(path, line).open(path, options);
-    if (only !== undefined && !only.has((line as { readonly id: string }).id)) continue;
+    if (only !== undefined && !only.has((line as { readonly id?: string } | null)?.id ?? ''))
+      continue;
     const verdict = run.judge(line);
     switch (verdict.kind) {
       case 'passed':

@@ -28,6 +28,16 @@ const FORMS: Readonly<Record<string, Form>> = {
   truncated: {},
 };
 
+const POINTER: Form = { at: 'number', va: 'string', len: 'number' };
+const POINTER_OPTIONAL: Form = { in: 'string', out: 'string', vma: 'array' };
+
+/** What operations of any kind may tell. */
+const OPTIONAL: Form = {
+  ...{ proc: 'number', parent: 'number', a: 'string', va: 'string', arg: 'string' },
+  ...{ in: 'string', out: 'string', w: 'number', null: 'number', ptr: 'array', mw: 'array' },
+  ...{ off: 'number', word0: 'number', file: 'number', foff: 'number' },
+};
+
 /** What keeps a line from being replayed; null: nothing. */
 export function formProblem(line: unknown): string | null {
   if (typeof line !== 'object' || line === null) return 'not an object';
@@ -50,10 +60,27 @@ function opProblem(op: unknown): string | null {
   const fields = op as Fields;
   const form = Object.hasOwn(FORMS, String(fields.op)) ? FORMS[String(fields.op)] : undefined;
   if (form === undefined) return `${JSON.stringify(fields.op)} is not a known kind of operation`;
+  const kind = String(fields.op);
+  const problem = formOf(kind, fields, form) ?? formOf(kind, fields, OPTIONAL, true);
+  if (problem !== null || fields.ptr === undefined) return problem;
+  for (const pointer of fields.ptr as readonly unknown[]) {
+    if (typeof pointer !== 'object' || pointer === null)
+      return `${kind} with a pointer that is none`;
+    const wrong =
+      formOf(`pointer of ${kind}`, pointer as Fields, POINTER) ??
+      formOf(`pointer of ${kind}`, pointer as Fields, POINTER_OPTIONAL, true);
+    if (wrong !== null) return wrong;
+  }
+  return null;
+}
+
+/** The first field that is not of its type, or not there where it must be. */
+function formOf(what: string, fields: Fields, form: Form, optional = false): string | null {
   for (const [name, type] of Object.entries(form)) {
     const value = fields[name];
+    if (optional && (value === undefined || value === null)) continue;
     const fits = type === 'array' ? Array.isArray(value) : typeof value === type;
-    if (!fits) return `${fields.op} without ${type === 'array' ? 'a list' : `a ${type}`} "${name}"`;
+    if (!fits) return `${what} without ${type === 'array' ? 'a list' : `a ${type}`} "${name}"`;
   }
   return null;
 }

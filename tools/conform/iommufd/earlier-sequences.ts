@@ -7,7 +7,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { IOAS_MAP_FILE } from '../../../hw/host/iommufd/uapi/structs.ts';
-import { bytesOf, isRecordedCase, type RecordedCase, type RecordedLayout } from './cases.ts';
+import { formProblem } from './case-form.ts';
+import { bytesOf, type RecordedCase, type RecordedLayout } from './cases.ts';
 import { LeftoverSearch } from './leftover-search.ts';
 import { exceeds, type Leftovers, NO_LEFTOVERS, union } from './leftovers.ts';
 import type { CaseMemory } from './machine.ts';
@@ -68,16 +69,27 @@ function selfMapping(folder: string): RecordedCase[] {
     const text = (name.endsWith('.gz') ? gunzipSync(content) : content).toString('utf8');
     for (const line of text.split('\n')) {
       if (!line.includes('"IOAS_MAP_FILE"')) continue;
-      const of: unknown = JSON.parse(line);
-      if (isRecordedCase(of) && of.src === 'fuzz' && of.ops.some(mapsOpened)) found.push(of);
+      const of = caseOf(line);
+      if (of?.src === 'fuzz' && of.ops.some(mapsOpened)) found.push(of);
     }
   }
   return found.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
+/** Null: what the line holds cannot be replayed, which is said where it is judged. */
+function caseOf(line: string): RecordedCase | null {
+  try {
+    const of: unknown = JSON.parse(line);
+    return formProblem(of) === null ? (of as RecordedCase) : null;
+  } catch {
+    return null;
+  }
+}
+
 function mapsOpened(op: RecordedCase['ops'][number]): boolean {
   if (op.op !== 'ioctl' || op.name !== 'IOAS_MAP_FILE' || op.err !== 0) return false;
   const bytes = bytesOf(op.in ?? '');
+  if (bytes.length < IOAS_MAP_FILE.size) return false;
   const fd = new DataView(bytes.buffer, bytes.byteOffset).getInt32(IOAS_MAP_FILE.at.fd, true);
   return fd < FIRST_GIVEN_FD;
 }

@@ -42,6 +42,26 @@ class IommufdRun implements SuiteRun {
     const problem = formProblem(line);
     if (problem !== null) return { kind: 'failed', text: `cannot be replayed: ${problem}` };
     const of = line as RecordedCase;
+    try {
+      return this.judgeCase(of);
+    } catch (error) {
+      const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      return { kind: 'failed', text: `${of.id} cannot be replayed: ${text}` };
+    }
+  }
+
+  summary(): readonly string[] {
+    const explained =
+      this.explained === 0
+        ? []
+        : [`${this.explained} cases see pins or charges left by sequences that are not there`];
+    const assumed = this.assumed
+      ? [`${join(this.folder, LAYOUTS)} is not there: the frames behind memory are assumed`]
+      : [];
+    return [...this.groups.lines(), ...explained, ...assumed, ...(this.profile?.lines() ?? [])];
+  }
+
+  private judgeCase(of: RecordedCase): Verdict {
     const layout = this.layoutOf(of);
     if (layout === undefined) return { kind: 'failed', text: `${of.id}: no layout ${of.layout}` };
     if (this.assumed && of.phys_dependent === true) {
@@ -57,17 +77,6 @@ class IommufdRun implements SuiteRun {
     if (search.assumed) this.explained++;
     if (layout !== null) this.earlier().learn(of, search.known, known);
     return PASSED;
-  }
-
-  summary(): readonly string[] {
-    const explained =
-      this.explained === 0
-        ? []
-        : [`${this.explained} cases see pins or charges left by sequences that are not there`];
-    const assumed = this.assumed
-      ? [`${join(this.folder, LAYOUTS)} is not there: the frames behind memory are assumed`]
-      : [];
-    return [...this.groups.lines(), ...explained, ...assumed, ...(this.profile?.lines() ?? [])];
   }
 
   private earlier(): EarlierSequences {

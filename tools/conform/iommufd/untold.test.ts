@@ -186,6 +186,11 @@ test('a line that cannot be replayed fails, and the run goes on', () => {
     [{ ...fields, ops: [{ ...OPEN, ret: undefined }] }, 'open without a number "ret"'],
     [{ ...fields, ops: [{ ...OPEN, path: 1 }] }, 'open without a string "path"'],
     [{ ...fields, ops: [{ op: 'poll', ret: 0 }] }, 'poll without a list "fds"'],
+    [{ ...fields, ops: [{ ...ALLOC, out: 5 }] }, 'ioctl without a string "out"'],
+    [
+      { ...fields, ops: [{ ...ALLOC, ptr: [{ at: 16 }] }] },
+      'pointer of ioctl without a string "va"',
+    ],
   ];
   for (const [line, expected] of lines) {
     const verdict = run.judge(line);
