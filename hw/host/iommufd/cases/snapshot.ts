@@ -25,7 +25,7 @@ const SKIPPED: ReadonlySet<string> = new Set([
   'DataView',
 ]);
 
-/** Hints for searches, neighbours in an order that is told elsewhere, buffers of one call. */
+/** Hints for searches, neighbours in an order told elsewhere, buffers of one call, statistics. */
 const HIDDEN: ReadonlySet<string> = new Set([
   'firstFree',
   'merged',
@@ -37,6 +37,8 @@ const HIDDEN: ReadonlySet<string> = new Set([
   'response',
   'header',
   'nextPid',
+  'attaching',
+  'figures',
 ]);
 
 /** Classes whose content is told in another way than field by field. */
