@@ -21,7 +21,7 @@ import { CallDifference, expectSame } from './difference.ts';
 import { replayIoctl } from './ioctl-call.ts';
 import type { CallProfile } from './profile.ts';
 import type { Program } from './program.ts';
-import { happen, type UntoldEvents } from './untold.ts';
+import { happen, type UntoldEvents } from './untold-events.ts';
 
 /** Where and how a case went apart from its recording. */
 export interface CaseMismatch {

@@ -7,15 +7,7 @@ import type { RecordedCase } from './cases.ts';
 import type { CallProfile } from './profile.ts';
 import type { Program } from './program.ts';
 import { type CaseMismatch, replayCase } from './replay.ts';
-
-interface UntoldEvent {
-  readonly proc: number;
-  /** The file that is closed; absent: the process exits. */
-  readonly fd?: number;
-}
-
-/** By the step that they happen before. */
-export type UntoldEvents = ReadonlyMap<number, readonly UntoldEvent[]>;
+import type { UntoldEvent, UntoldEvents } from './untold-events.ts';
 
 export interface Replayed {
   readonly program: Program;
@@ -71,13 +63,4 @@ function candidates(
   }
   const all = [...exits, ...closes];
   return [...all.map((event) => [event]), ...all.map((_, i) => all.slice(0, i + 1)).slice(1)];
-}
-
-/** Lets happen what is said to happen before a step. */
-export function happen(events: readonly UntoldEvent[], { shared }: Program): void {
-  for (const { proc, fd } of events) {
-    const program = shared.programs.get(proc);
-    if (fd === undefined) program?.syscalls.exit();
-    else program?.syscalls.close(fd);
-  }
 }
