@@ -10,12 +10,21 @@ const NIC = 'receive: 800Mb/s, mtu: 1500B, queues: 1, receive_ring: 16, spare_bu
 
 const NESTED = `
       - OPTION: { option_id: HUGE_PAGES, op: SET, object_id: $ioas, val64: 0 }
-      - IOAS_MAP: { ioas_id: $ioas, flags: [FIXED_IOVA, READABLE, WRITEABLE], iova: 0, user_va: $ram, length: 8MiB }
+      - IOAS_MAP:
+          ioas_id: $ioas
+          flags: [FIXED_IOVA, READABLE, WRITEABLE]
+          iova: 0
+          user_va: $ram
+          length: 8MiB
       - HWPT_ALLOC: { dev_id: $nic0, pt_id: $ioas, flags: [NEST_PARENT, DIRTY_TRACKING] }
         as: parent
       - guest: { memory: $ram, size: 8MiB, invalidates: $invalidates }
         as: root
-      - HWPT_ALLOC: { dev_id: $nic0, pt_id: $parent, data_type: RISCV_S1, data: { root_ppn: $root, mode: SV48 } }
+      - HWPT_ALLOC:
+          dev_id: $nic0
+          pt_id: $parent
+          data_type: RISCV_S1
+          data: { root_ppn: $root, mode: SV48 }
         as: table
       - attach: { device: nic0, to: $table }`;
 

@@ -2,6 +2,8 @@
 import type { RandomStream } from '../../sim/random/stream.ts';
 import { Bandwidth } from '../../sim/resources/bandwidth.ts';
 import type { CyclesPerByte } from '../../sim/time/clock.ts';
+import type { EventQueue } from '../../sim/time/event-queue.ts';
+import { PHASE_UNIT } from '../../sim/time/event-queue.ts';
 import type { NicOptions } from './nic-spec.ts';
 
 /** Preamble, start delimiter, frame check and gap: on the wire, not in memory (IEEE 802.3). */
@@ -40,5 +42,56 @@ export class PacketSource {
     const draw = this.random.below(MIX_PARTS);
     if (draw < MIX_SMALL) return PACKET_MIN;
     return draw < MIX_MEDIUM ? Math.min(MEDIUM_PACKET, mtu) : mtu;
+  }
+}
+
+/** The receive side of the link: delivers packets while it is up. */
+export class ReceiveWire {
+  /** No packet will come any more. */
+  ended = false;
+  private readonly events: EventQueue;
+  private readonly source: PacketSource;
+  private readonly options: NicOptions;
+  private readonly arrived: (bytes: number) => void;
+  private readonly onArrival: number;
+  private up = false;
+  /** How often the link came up: an arrival of before does not count. */
+  private ups = 0;
+
+  constructor(
+    events: EventQueue,
+    source: PacketSource,
+    options: NicOptions,
+    arrived: (bytes: number) => void,
+  ) {
+    this.events = events;
+    this.source = source;
+    this.options = options;
+    this.arrived = arrived;
+    this.onArrival = events.register(PHASE_UNIT, 'nic-arrival', (up) => this.arrive(up));
+  }
+
+  start(): void {
+    if (this.up) return;
+    this.up = true;
+    this.ups++;
+    this.awaitPacket(Math.max(this.events.now, this.options.startCycle));
+  }
+
+  stop(): void {
+    this.up = false;
+  }
+
+  private arrive(up: number): void {
+    if (!this.up || up !== this.ups) return;
+    this.arrived(this.source.bytes);
+    this.awaitPacket(0);
+  }
+
+  /** Schedules the next packet: it follows its predecessor on the wire, not before `from`. */
+  private awaitPacket(from: number): void {
+    const end = this.source.next(from);
+    if (end < this.options.stopCycle) this.events.at(end, this.onArrival, this.ups, 0);
+    else this.ended = true;
   }
 }

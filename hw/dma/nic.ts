@@ -39,7 +39,7 @@ import {
 import { NicPackets } from './nic-packets.ts';
 import { NicQueue, type RingAddresses } from './nic-queue.ts';
 import type { NicOptions } from './nic-spec.ts';
-import { PACKET_MIN, PacketSource, WIRE_OVERHEAD_BYTES } from './nic-wire.ts';
+import { PACKET_MIN, PacketSource, ReceiveWire, WIRE_OVERHEAD_BYTES } from './nic-wire.ts';
 
 /** The host side of a NIC's interrupts. */
 export interface NicHost {
@@ -64,18 +64,13 @@ export class Nic implements TransactionPort, JobOwner {
   private readonly sides: readonly NicQueue[];
   /** Sizes of arrived packets that wait for a buffer, by queue. */
   private readonly arrived: readonly Fifo[];
-  private readonly source: PacketSource | null;
+  private readonly wireIn: ReceiveWire | null;
   private readonly wireOut: Bandwidth | null;
   private buffered = 0;
   private nextQueue = 0;
-  private up = false;
-  /** How often the link came up: an arrival of before does not count. */
-  private ups = 0;
-  private stopped = false;
   /** Interrupt of a queue pair is wanted; or on its way. */
   private readonly armed: Uint8Array;
   private readonly raised: Uint8Array;
-  private readonly onArrival: number;
   private readonly onSent: number;
   private readonly onInterrupt: number;
   private readonly packets: NicPackets;
@@ -104,13 +99,16 @@ export class Nic implements TransactionPort, JobOwner {
     );
     const waiting = Math.max(1, Math.ceil(options.receiveBuffer / PACKET_MIN));
     this.arrived = Array.from(count, () => new Fifo(waiting));
-    this.source =
+    const source =
       options.receive === null ? null : new PacketSource(options, options.receive, random);
+    this.wireIn =
+      source === null
+        ? null
+        : new ReceiveWire(events, source, options, (size) => this.arrive(size));
     this.wireOut = options.transmit === null ? null : new Bandwidth(options.transmit);
     this.armed = new Uint8Array(options.queues);
     this.raised = new Uint8Array(options.queues);
     this.packets = new NicPackets(packets);
-    this.onArrival = events.register(PHASE_UNIT, 'nic-arrival', (up) => this.arrive(up));
     this.onSent = events.register(PHASE_UNIT, 'nic-sent', (slot) => this.sent(slot));
     this.onInterrupt = events.register(PHASE_UNIT, 'nic-interrupt', (queue) => this.signal(queue));
   }
@@ -130,15 +128,12 @@ export class Nic implements TransactionPort, JobOwner {
 
   /** Brings the link up, if it is not: packets arrive from now or from the start cycle on. */
   start(): void {
-    if (this.source === null || this.up) return;
-    this.up = true;
-    this.ups++;
-    this.awaitPacket(Math.max(this.events.now, this.options.startCycle));
+    this.wireIn?.start();
   }
 
   /** Takes the link down: no packet arrives until `start`; those that are here go their way. */
   stop(): void {
-    this.up = false;
+    this.wireIn?.stop();
   }
 
   /** No packet and no fetch is under way, and no interrupt. */
@@ -256,10 +251,8 @@ export class Nic implements TransactionPort, JobOwner {
   // -------------------------------------------------------------------------------------------
   // Receive
 
-  private arrive(up: number): void {
-    if (!this.up || up !== this.ups) return;
+  private arrive(bytes: number): void {
     const { now } = this.events;
-    const { bytes } = this.source as PacketSource;
     const queue = this.nextQueue;
     this.nextQueue = queue + 1 === this.options.queues ? 0 : queue + 1;
     if (this.buffered + bytes > this.options.receiveBuffer) {
@@ -270,20 +263,12 @@ export class Nic implements TransactionPort, JobOwner {
       this.arrived[queue].push(now, bytes);
       this.advance(this.sides[queue]);
     }
-    this.awaitPacket(0);
-  }
-
-  /** Schedules the next packet: it follows its predecessor on the wire, not before `from`. */
-  private awaitPacket(from: number): void {
-    const end = (this.source as PacketSource).next(from);
-    if (end < this.options.stopCycle) this.events.at(end, this.onArrival, this.ups, 0);
-    else this.stopped = true;
   }
 
   /** Whether packets still arrive or are offered for sending. */
   get running(): boolean {
     const offered = this.wireOut !== null && this.events.now < this.options.stopCycle;
-    return offered || (this.source !== null && !this.stopped);
+    return offered || this.wireIn?.ended === false;
   }
 
   /** Writes arrived packets into buffers, as far as there are both. */

@@ -118,19 +118,8 @@ export class Machine {
         createUnit: (ports) => createUnit(scenario, ports),
         limit: (port, bits) => new AddressLimit(port, bits),
         observer: {
-          use: (device, hi, lo, outHi, outLo, access, cycle) => {
-            const { safety } = this.software;
-            let domain = this.domainNow(device, domainOf[device]);
-            const before = this.userSpace?.leaving(device) ?? -1;
-            // While a device is moved, the unit may use either context.
-            if (before >= 0 && !safety.permits(domain, hi, lo, outHi, outLo, access)) {
-              domain = before;
-            }
-            if ((access & ACCESS_WRITE) !== 0) {
-              this.userSpace?.wrote(device, pageNumber(hi, lo), pageNumber(outHi, outLo));
-            }
-            safety.use(domain, hi, lo, outHi, outLo, access, cycle);
-          },
+          use: (device, hi, lo, outHi, outLo, access, cycle) =>
+            this.used(device, domainOf[device], hi, lo, outHi, outLo, access, cycle),
         },
         probe,
         deviceIds,
@@ -174,10 +163,33 @@ export class Machine {
     return made;
   }
 
-  /** Number of the domain that judges a DMA: programs move their devices. */
-  private domainNow(device: number, configured: number): number {
-    const domain = this.userSpace?.domainOf(device) ?? -1;
-    return domain < 0 ? configured : domain;
+  /**
+   * A DMA was translated. Programs move their devices between domains; while that is under way the
+   * unit may use either context.
+   */
+  private used(
+    device: number,
+    configured: number,
+    hi: number,
+    lo: number,
+    outHi: number,
+    outLo: number,
+    access: number,
+    cycle: number,
+  ): void {
+    const { safety } = this.software;
+    const { userSpace } = this;
+    let domain = configured;
+    if (userSpace !== null) {
+      const now = userSpace.domainOf(device);
+      if (now >= 0) domain = now;
+      const before = userSpace.leaving(device);
+      if (before >= 0 && !safety.permits(domain, hi, lo, outHi, outLo, access)) domain = before;
+      if ((access & ACCESS_WRITE) !== 0) {
+        userSpace.wrote(device, pageNumber(hi, lo), pageNumber(outHi, outLo));
+      }
+    }
+    safety.use(domain, hi, lo, outHi, outLo, access, cycle);
   }
 
   /** @param domainOf domain of each device, kept up as the recording attaches them */

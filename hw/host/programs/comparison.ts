@@ -1,7 +1,7 @@
 /**
  * Whether an answer is what a step expects. Numbers are compared as such, flags as sets of names;
- * `{ min, max }` and `{ not }` say less than a value; `{ written_by }` is a device's own account, and
- * `{ covers_written_by }` at least that.
+ * `{ min, max }` and `{ not }` say less than a value; `{ written_by }` is a device's own account,
+ * and `{ covers_written_by }` at least that.
  */
 import type { FieldValue } from './step.ts';
 import { evaluate, isExpression, isFields, isList, type Names } from './values.ts';
