@@ -5,7 +5,8 @@
  * (above 2^53) the exact addresses decide, and gaps are taken as a little larger than they may be.
  */
 import type { Area } from './area.ts';
-import { FANOUT, InnerNodes, Leaves, NONE } from './tree-nodes.ts';
+import { AreaRows } from './area-rows.ts';
+import { FANOUT, InnerNodes, LEAF_FANOUT, Leaves, NONE } from './tree-nodes.ts';
 import { U64_MAX } from './units.ts';
 
 /** Above it doubles are rounded, by less than 2048 each below 2^64. */
@@ -18,6 +19,7 @@ export class AreaTree {
   /** The gap found last. */
   gapStart = 0n;
   gapLast = 0n;
+  private readonly rows: AreaRows = new AreaRows();
   private readonly leaves: Leaves = new Leaves();
   private readonly inner: InnerNodes = new InnerNodes();
   private root: number = this.leaves.make();
@@ -35,53 +37,47 @@ export class AreaTree {
   private gapSlot: number = NONE;
 
   get first(): Area | null {
-    return this.size === 0 ? null : this.leaves.areas[this.head * FANOUT];
+    return this.size === 0 ? null : this.areaAt(this.head * LEAF_FANOUT);
   }
 
   /** Lowest area that has an address in [start, last]. */
   find(start: bigint, last: bigint): Area | null {
     this.seek(start);
-    const { leaves } = this;
+    const { leaves, rows } = this;
     const before = this.entryBefore();
     if (before !== NONE) {
       const key = Number(start);
       const end = leaves.ends[before];
-      if (end > key || (end === key && key <= EXACT)) return leaves.areas[before];
-      if (end === key && key > EXACT) {
-        const area = leaves.areas[before] as Area;
-        if (area.last >= start) return area;
-      }
+      if (end > key || (end === key && key <= EXACT)) return this.areaAt(before);
+      if (end === key && rows.last(leaves.rows[before]) >= start) return this.areaAt(before);
     }
     const after = this.entryAfter(this.leaf, this.slot);
     if (after === NONE) return null;
     const key = leaves.keys[after];
     const end = Number(last);
-    if (key > end) return null;
-    const area = leaves.areas[after] as Area;
-    return key < end || area.iova <= last ? area : null;
+    const starts = key < end || (key === end && rows.iova(leaves.rows[after]) <= last);
+    return starts ? this.areaAt(after) : null;
   }
 
   /** The area after one that is in the tree. */
   next(area: Area): Area | null {
-    const { leaves } = this;
-    const { leaf, slot } = this;
-    const isHere = slot >= 0 && leaves.areas[leaf * FANOUT + slot] === area;
-    if (this.soughtAt !== this.version || !isHere) this.seek(area.iova);
+    this.seekArea(area);
     const entry = this.entryAfter(this.leaf, this.slot);
     if (entry === NONE) return null;
-    const after = leaves.areas[entry] as Area;
-    this.leaf = Math.floor(entry / FANOUT);
-    this.slot = entry % FANOUT;
+    const after = this.areaAt(entry);
+    this.leaf = Math.floor(entry / LEAF_FANOUT);
+    this.slot = entry % LEAF_FANOUT;
     this.sought = after.iova;
     return after;
   }
 
+  /** The tree answers for the area from now on: what was added need not be what is found. */
   insert(area: Area): void {
     this.seek(area.iova);
     const { leaves } = this;
     let { leaf } = this;
     let slot = this.slot + 1;
-    if (leaves.count[leaf] === FANOUT) {
+    if (leaves.count[leaf] === LEAF_FANOUT) {
       const right = this.split(leaf, slot);
       const kept = leaves.count[leaf];
       if (slot > kept || leaves.count[right] === 0) {
@@ -91,12 +87,10 @@ export class AreaTree {
     }
     this.size++;
     this.version++;
-    const parted = slot > 0 ? leaves.gaps[leaf * FANOUT + slot - 1] : 0;
-    leaves.insert(leaf, slot, area);
-    this.setGap(leaf, slot);
-    if (slot > 0) this.setGap(leaf, slot - 1);
-    else this.setGapBefore(leaf);
-    const gap = leaves.gaps[leaf * FANOUT + slot];
+    const parted = slot > 0 ? this.gapAfter(leaf, slot - 1) : 0;
+    leaves.insert(leaf, slot, Number(area.iova), Number(area.last), this.rows.add(area));
+    if (slot === 0) this.remeasureBefore(leaf);
+    const gap = this.gapAfter(leaf, slot);
     if (gap > leaves.largest[leaf] || parted === leaves.largest[leaf]) this.remeasure(leaf);
   }
 
@@ -106,17 +100,17 @@ export class AreaTree {
     const { leaf, slot } = this;
     this.size--;
     this.version++;
-    const lost = leaves.gaps[leaf * FANOUT + slot];
+    const lost = this.gapAfter(leaf, slot);
+    this.rows.drop(leaves.rows[leaf * LEAF_FANOUT + slot]);
     leaves.remove(leaf, slot);
     if (slot > 0) {
-      this.setGap(leaf, slot - 1);
-      const merged = leaves.gaps[leaf * FANOUT + slot - 1];
+      const merged = this.gapAfter(leaf, slot - 1);
       if (merged > leaves.largest[leaf] || lost === leaves.largest[leaf]) this.remeasure(leaf);
       return;
     }
     if (leaves.count[leaf] === 0) this.unlink(leaf);
     else if (lost === leaves.largest[leaf]) this.remeasure(leaf);
-    this.setGapBefore(leaf);
+    this.remeasureBefore(leaf);
   }
 
   /**
@@ -128,14 +122,16 @@ export class AreaTree {
     this.gapBytes = bytes > EXACT ? bytes - SLACK : bytes;
     this.seek(from);
     const before = this.entryBefore();
-    if (before !== NONE) return this.gapFrom(Math.floor(before / FANOUT), before % FANOUT);
-    const { first } = this;
+    if (before !== NONE) {
+      return this.gapFrom(Math.floor(before / LEAF_FANOUT), before % LEAF_FANOUT);
+    }
+    const first = this.size === 0 ? NONE : this.head * LEAF_FANOUT;
     this.gapLeaf = this.head;
     this.gapSlot = NONE;
-    const bound = first === null ? END_KEY : Number(first.iova);
+    const bound = first === NONE ? END_KEY : this.leaves.keys[first];
     if (bound + (bound > EXACT ? SLACK : 0) < this.gapBytes) return this.nextGap();
     this.gapStart = 0n;
-    this.gapLast = first === null ? U64_MAX : first.iova - 1n;
+    this.gapLast = this.addressBefore(first);
     return true;
   }
 
@@ -163,13 +159,13 @@ export class AreaTree {
       }
       node = inner.children[low - 1];
     }
-    const base = node * FANOUT;
+    const base = node * LEAF_FANOUT;
     let low = base;
     let high = base + leaves.count[node];
     while (low < high) {
       const middle = (low + high) >>> 1;
       const at = leaves.keys[middle];
-      if (at < key || (at === key && (exact || startsBy(leaves.areas[middle], address)))) {
+      if (at < key || (at === key && (exact || this.rows.iova(leaves.rows[middle]) <= address))) {
         low = middle + 1;
       } else {
         high = middle;
@@ -181,42 +177,66 @@ export class AreaTree {
     this.sought = address;
   }
 
+  /** Puts the cursor at an area that is in the tree. */
+  private seekArea(area: Area): void {
+    const { leaf, slot } = this;
+    const isValid = this.soughtAt === this.version && slot >= 0;
+    if (isValid && this.rows.iova(this.leaves.rows[leaf * LEAF_FANOUT + slot]) === area.iova)
+      return;
+    this.seek(area.iova);
+  }
+
+  private areaAt(entry: number): Area {
+    return this.rows.at(this.leaves.rows[entry]);
+  }
+
+  /** The last address before an area, or of all where there is none. */
+  private addressBefore(entry: number): bigint {
+    return entry === NONE ? U64_MAX : this.rows.iova(this.leaves.rows[entry]) - 1n;
+  }
+
   /** Entry of the last area that starts at the cursor or before it. */
   private entryBefore(): number {
-    if (this.slot >= 0) return this.leaf * FANOUT + this.slot;
+    if (this.slot >= 0) return this.leaf * LEAF_FANOUT + this.slot;
     const before = this.leaves.previous[this.leaf];
-    return before === NONE ? NONE : before * FANOUT + this.leaves.count[before] - 1;
+    return before === NONE ? NONE : before * LEAF_FANOUT + this.leaves.count[before] - 1;
   }
 
   private entryAfter(leaf: number, slot: number): number {
     const { leaves } = this;
-    if (slot + 1 < leaves.count[leaf]) return leaf * FANOUT + slot + 1;
+    if (slot + 1 < leaves.count[leaf]) return leaf * LEAF_FANOUT + slot + 1;
     const next = leaves.next[leaf];
-    return next === NONE ? NONE : next * FANOUT;
+    return next === NONE ? NONE : next * LEAF_FANOUT;
   }
 
-  /** Free bytes after an area, never too few. */
-  private setGap(leaf: number, slot: number): void {
+  /** Free bytes between an area and the next, never too few. */
+  private gapAfter(leaf: number, slot: number): number {
     const { leaves } = this;
     const after = this.entryAfter(leaf, slot);
-    const bound = after === NONE ? END_KEY + 1 : leaves.keys[after];
-    const entry = leaf * FANOUT + slot;
-    leaves.gaps[entry] = bound - leaves.ends[entry] - 1 + (bound > EXACT ? SLACK : 0);
+    const bound = after === NONE ? END_KEY : leaves.keys[after];
+    return bound - leaves.ends[leaf * LEAF_FANOUT + slot] - 1 + (bound > EXACT ? SLACK : 0);
+  }
+
+  private largestGap(leaf: number): number {
+    let largest = 0;
+    for (let slot = this.leaves.count[leaf] - 1; slot >= 0; slot--) {
+      const gap = this.gapAfter(leaf, slot);
+      if (gap > largest) largest = gap;
+    }
+    return largest;
   }
 
   /** The first area of a leaf has changed: so has the last gap of the leaf before. */
-  private setGapBefore(leaf: number): void {
+  private remeasureBefore(leaf: number): void {
     const before = this.leaves.previous[leaf];
-    if (before === NONE) return;
-    this.setGap(before, this.leaves.count[before] - 1);
-    this.remeasure(before);
+    if (before !== NONE) this.remeasure(before);
   }
 
   /** Gaps of a leaf have changed: so may the largest of it and of the nodes above. */
   private remeasure(leaf: number): void {
     const { leaves, inner } = this;
     let before = leaves.largest[leaf];
-    let now = leaves.measure(leaf);
+    let now = this.largestGap(leaf);
     leaves.largest[leaf] = now;
     let child = leaf;
     let node = leaves.parent[leaf];
@@ -238,16 +258,19 @@ export class AreaTree {
   private split(leaf: number, slot: number): number {
     const { leaves } = this;
     const right = leaves.make();
-    const atEnd = slot === FANOUT && leaves.next[leaf] === NONE;
-    if (!atEnd) leaves.move(leaf, FANOUT >> 1, right);
-    leaves.largest[right] = leaves.measure(right);
     const after = leaves.next[leaf];
     leaves.next[right] = after;
     if (after !== NONE) leaves.previous[after] = right;
     leaves.next[leaf] = right;
     leaves.previous[right] = leaf;
-    const edge = leaves.areas[atEnd ? leaf * FANOUT + FANOUT - 1 : right * FANOUT] as Area;
-    this.adopt(leaf, right, atEnd ? edge.iova + 1n : edge.iova);
+    if (slot === LEAF_FANOUT && after === NONE) {
+      const end = leaf * LEAF_FANOUT + LEAF_FANOUT - 1;
+      this.adopt(leaf, right, this.rows.iova(leaves.rows[end]) + 1n);
+      return right;
+    }
+    leaves.move(leaf, LEAF_FANOUT >> 1, right);
+    leaves.largest[right] = this.largestGap(right);
+    this.adopt(leaf, right, this.rows.iova(leaves.rows[right * LEAF_FANOUT]));
     this.remeasure(leaf);
     return right;
   }
@@ -341,7 +364,7 @@ export class AreaTree {
     const { leaves, inner, gapBytes } = this;
     const end = leaves.count[leaf];
     for (let at = slot; at < end; at++) {
-      if (leaves.gaps[leaf * FANOUT + at] >= gapBytes) return this.foundGap(leaf, at);
+      if (this.gapAfter(leaf, at) >= gapBytes) return this.foundGap(leaf, at);
     }
     let child = leaf;
     let node = leaves.parent[leaf];
@@ -358,7 +381,7 @@ export class AreaTree {
 
   /** The lowest gap below a node, `level` above the leaves, that has one. */
   private lowestGap(from: number, level: number): boolean {
-    const { leaves, inner, gapBytes } = this;
+    const { inner, gapBytes } = this;
     let node = from;
     for (let left = level; left > 0; left--) {
       let entry = node * FANOUT;
@@ -366,21 +389,15 @@ export class AreaTree {
       node = inner.children[entry];
     }
     let slot = 0;
-    while (leaves.gaps[node * FANOUT + slot] < gapBytes) slot++;
+    while (this.gapAfter(node, slot) < gapBytes) slot++;
     return this.foundGap(node, slot);
   }
 
   private foundGap(leaf: number, slot: number): boolean {
-    const { areas } = this.leaves;
     this.gapLeaf = leaf;
     this.gapSlot = slot;
-    this.gapStart = (areas[leaf * FANOUT + slot] as Area).last + 1n;
-    const after = this.entryAfter(leaf, slot);
-    this.gapLast = after === NONE ? U64_MAX : (areas[after] as Area).iova - 1n;
+    this.gapStart = this.rows.last(this.leaves.rows[leaf * LEAF_FANOUT + slot]) + 1n;
+    this.gapLast = this.addressBefore(this.entryAfter(leaf, slot));
     return true;
   }
-}
-
-function startsBy(area: Area | null, address: bigint): boolean {
-  return area !== null && area.iova <= address;
 }

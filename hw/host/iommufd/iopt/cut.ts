@@ -25,10 +25,10 @@ export function splitArea(table: AreaTable, area: Area, last: bigint): void {
   high.filled = area.filled;
   // A page with the cut inside it is held by both parts.
   if (area.filled && low.lastIndex === high.index) pages.hold(high.index, high.index);
+  pages.refs++;
   table.areas.remove(area);
   table.areas.insert(low);
   table.areas.insert(high);
-  pages.refs++;
   table.services.memory.give(AREA_BYTES);
 }
 

@@ -248,7 +248,7 @@ export class IoPageTable implements AreaTable {
   ): bigint {
     const mode = chargeMode(process, context.accountMode);
     const writable = (prot & PROT_WRITE) !== 0;
-    const pages = new UserPages(this.services, process, mode, address, length, writable);
+    const pages = UserPages.make(this.services, process, mode, address, length, writable);
     return this.mapPages(pages, iova, fixed, address & PAGE_MASK, length, prot);
   }
 
@@ -286,21 +286,12 @@ export class IoPageTable implements AreaTable {
       taken = true;
       const at = placeAreas(this, iova, fixed, pages, startByte, length);
       const area = newArea(this, at, length, pages, startByte, prot);
+      fillDomains(area, this.domains, this.largePages);
       this.areas.insert(area);
-      if (this.domains.length !== 0) this.fillNew(area);
       return at;
     } catch (error) {
       if (taken) this.services.memory.give(AREA_BYTES);
       pages.put();
-      throw error;
-    }
-  }
-
-  private fillNew(area: Area): void {
-    try {
-      fillDomains(area, this.domains, this.largePages);
-    } catch (error) {
-      this.areas.remove(area);
       throw error;
     }
   }

@@ -48,7 +48,6 @@ export abstract class Pages {
     bytes: bigint,
     writable: boolean,
   ) {
-    services.memory.take(PAGES_BYTES, 'pages object');
     this.services = services;
     this.owner = owner;
     this.mode = mode;
@@ -63,6 +62,18 @@ export abstract class Pages {
       this.released();
       this.services.memory.give(PAGES_BYTES);
     }
+  }
+
+  /** Whether it is all of an area, of one page that no in-kernel user holds. */
+  get isSinglePage(): boolean {
+    return this.count === 1 && this.refs === 1 && this.pins === null;
+  }
+
+  /** Makes a page that is pinned and charged already the only one of this object. */
+  holdSinglePage(frame: number): void {
+    this.store.put(0, frame);
+    this.pinned = 1;
+    this.charged = 1;
   }
 
   /** Where the byte at an offset was: the hint of automatic IOVA choice. */
@@ -143,23 +154,37 @@ export abstract class Pages {
 export class UserPages extends Pages {
   readonly kind: PagesKind = 'user';
   /** Address of the first page. */
-  private readonly base: bigint;
+  readonly base: bigint;
   private next = 0n;
 
   constructor(
     services: KernelServices,
     owner: Process,
     mode: ChargeMode,
+    base: bigint,
+    bytes: bigint,
+    writable: boolean,
+  ) {
+    super(services, owner, mode, bytes, writable);
+    this.base = base;
+  }
+
+  /** Pages of a range of addresses that is to be mapped; EOVERFLOW, EINVAL, ENOMEM. */
+  static make(
+    services: KernelServices,
+    owner: Process,
+    mode: ChargeMode,
     address: bigint,
     length: bigint,
     writable: boolean,
-  ) {
+  ): UserPages {
     if (address + length > U64_MAX) {
       fail('EOVERFLOW', `user address 0x${address.toString(16)} + length ${length} overflows`);
     }
     checkLength(length);
-    super(services, owner, mode, length + (address & PAGE_MASK), writable);
-    this.base = address & ~PAGE_MASK;
+    services.memory.take(PAGES_BYTES, 'pages object');
+    const offset = address & PAGE_MASK;
+    return new UserPages(services, owner, mode, address - offset, length + offset, writable);
   }
 
   override addressOf(byte: bigint): bigint {
@@ -197,6 +222,7 @@ export class FilePages extends Pages {
     writable: boolean,
   ) {
     checkLength(length);
+    services.memory.take(PAGES_BYTES, 'pages object');
     super(services, owner, mode, length + (start & PAGE_MASK), writable);
     this.file = file;
     this.start = start & ~PAGE_MASK;
@@ -249,6 +275,7 @@ export class DmaBufPages extends Pages {
       fail('EINVAL', `the dma-buf has ${buffer.bytes} bytes, less than ${start + length}`);
     }
     if (length >> PAGE_SHIFT > MAX_DMA_BUF_PAGES) fail('EINVAL', 'too many pages of a dma-buf');
+    services.memory.take(PAGES_BYTES, 'pages object');
     super(services, owner, 'none', length + (start & PAGE_MASK), writable);
     this.buffer = buffer;
     this.start = start & ~PAGE_MASK;

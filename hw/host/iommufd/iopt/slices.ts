@@ -73,19 +73,19 @@ export function mapSlices(
     const at = placeAreas(table, iova, fixed, pages, startByte, length);
     let next = at;
     for (const slice of slices) {
-      const area = newArea(table, next, slice.length, slice.pages, slice.startByte, prot);
-      table.areas.insert(area);
-      areas.push(area);
+      areas.push(newArea(table, next, slice.length, slice.pages, slice.startByte, prot));
       next += slice.length;
     }
     for (; filled < areas.length; filled++) {
       fillDomains(areas[filled], table.domains, table.largePages);
     }
-    for (const area of areas) area.pages.refs++;
+    for (const area of areas) {
+      area.pages.refs++;
+      table.areas.insert(area);
+    }
     return at;
   } catch (error) {
     for (let at = 0; at < filled; at++) unfillDomains(areas[at], table.domains);
-    for (const area of areas) table.areas.remove(area);
     for (let at = 0; at < taken; at++) memory.give(AREA_BYTES);
     throw error;
   }
