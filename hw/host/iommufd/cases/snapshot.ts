@@ -45,7 +45,7 @@ const HIDDEN: ReadonlySet<string> = new Set([
 const VIEWS: Readonly<Record<string, (object: Any) => Fields>> = {
   UserSpace: ({ pinnedVm, lockedVm, users }) => ({ pinnedVm, lockedVm, users }),
   FrameTable: frames,
-  AmdV1Table: ({ root }) => ({ leaves: leaves(root as TableNode, '') }),
+  AmdV1Table: ({ words }) => ({ leaves: leaves(words as Uint32Array, 0, '') }),
   PageStore: store,
   AreaTree: (tree) => ({ areas: areas(tree as unknown as AreaList) }),
   Backlog: ({ items, head }) => ({ items: (items as unknown[]).slice(head as number) }),
@@ -99,7 +99,9 @@ class Writer {
     }
     if (isEmpty(value)) return;
     this.seen.set(value, this.seen.size);
-    if (name === 'AmdV1Table') this.emptyTables += emptyTables((value as { root: TableNode }).root);
+    if (name === 'AmdV1Table') {
+      this.emptyTables += emptyTables((value as { words: Uint32Array }).words, 0);
+    }
     if (name !== 'Object' && name !== 'Array') {
       this.lines.push(`${path} = #${this.seen.size - 1} ${name}`);
     }
@@ -156,32 +158,33 @@ function frames({ total, inUse, chunks }: Any): Fields {
   return { total, inUse, used: used.join(' ') };
 }
 
-interface TableNode {
-  readonly info: Uint16Array;
-  readonly frames: Float64Array;
-  readonly children: readonly (TableNode | null)[];
-}
+/** Words of a table and of an entry of the mock's page table, and what says that it is a table. */
+const TABLE_WORDS = 1024;
+const ENTRY_WORDS = 2;
+const TABLE = 0x80;
 
-/** Entries of a page table of the mock that are not empty. */
-function leaves(table: TableNode, path: string): string {
+/** Entries of a page table of the mock that are not empty; tables are numbered, the root is 0. */
+function leaves(words: Uint32Array, table: number, path: string): string {
   let text = '';
-  for (let i = 0; i < table.info.length; i++) {
-    const info = table.info[i];
+  for (let i = 0; i < TABLE_WORDS; i += ENTRY_WORDS) {
+    const info = words[table * TABLE_WORDS + i];
     if (info === 0) continue;
-    const child = table.children[i] ?? null;
-    text +=
-      child === null ? ` ${path}${i}:${info}@${table.frames[i]}` : leaves(child, `${path}${i}/`);
+    const target = words[table * TABLE_WORDS + i + 1];
+    const place = `${path}${i / ENTRY_WORDS}`;
+    text += info & TABLE ? leaves(words, target, `${place}/`) : ` ${place}:${info}@${target}`;
   }
   return text;
 }
 
 /** Tables below the root in which nothing is. */
-function emptyTables(table: TableNode): number {
+function emptyTables(words: Uint32Array, table: number): number {
   let empty = 0;
-  for (const child of table.children) {
-    if (child === null) continue;
-    empty += emptyTables(child);
-    if (leaves(child, '') === '') empty++;
+  const start = table * TABLE_WORDS;
+  for (let at = start; at < start + TABLE_WORDS; at += ENTRY_WORDS) {
+    if ((words[at] & TABLE) === 0) continue;
+    const child = words[at + 1];
+    empty += emptyTables(words, child);
+    if (leaves(words, child, '') === '') empty++;
   }
   return empty;
 }

@@ -13,6 +13,7 @@ import { PAGE, PAGE_MASK, PAGE_SHIFT, U64_MAX } from './units.ts';
 const PAGES_BYTES = 256;
 /** Pages that one entry of a batch counts, less one. */
 const MAX_DMA_BUF_PAGES = 0xffff_fffen;
+const MAX_LENGTH = U64_MAX - PAGE;
 
 export type PagesKind = 'user' | 'file' | 'dma-buf';
 
@@ -323,5 +324,5 @@ export class DmaBufPages extends Pages {
 
 function checkLength(length: bigint): void {
   if (length === 0n) fail('EINVAL', 'length is 0');
-  if (length > U64_MAX - PAGE) fail('EINVAL', `length ${length} is too large`);
+  if (length > MAX_LENGTH) fail('EINVAL', `length ${length} is too large`);
 }
