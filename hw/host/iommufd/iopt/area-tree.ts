@@ -47,15 +47,15 @@ export class AreaTree {
     const before = this.entryBefore();
     if (before !== NONE) {
       const key = Number(start);
-      const end = leaves.ends[before];
+      const end = leaves.end(before);
       if (end > key || (end === key && key <= EXACT)) return this.areaAt(before);
-      if (end === key && rows.last(leaves.rows[before]) >= start) return this.areaAt(before);
+      if (end === key && rows.last(leaves.row(before)) >= start) return this.areaAt(before);
     }
     const after = this.entryAfter(this.leaf, this.slot);
     if (after === NONE) return null;
-    const key = leaves.keys[after];
+    const key = leaves.key(after);
     const end = Number(last);
-    const starts = key < end || (key === end && rows.iova(leaves.rows[after]) <= last);
+    const starts = key < end || (key === end && this.iovaAt(after) <= last);
     return starts ? this.areaAt(after) : null;
   }
 
@@ -101,7 +101,7 @@ export class AreaTree {
     this.size--;
     this.version++;
     const lost = this.gapAfter(leaf, slot);
-    this.rows.drop(leaves.rows[leaf * LEAF_FANOUT + slot]);
+    this.rows.drop(leaves.row(leaf * LEAF_FANOUT + slot));
     leaves.remove(leaf, slot);
     if (slot > 0) {
       const merged = this.gapAfter(leaf, slot - 1);
@@ -128,7 +128,7 @@ export class AreaTree {
     const first = this.size === 0 ? NONE : this.head * LEAF_FANOUT;
     this.gapLeaf = this.head;
     this.gapSlot = NONE;
-    const bound = first === NONE ? END_KEY : this.leaves.keys[first];
+    const bound = first === NONE ? END_KEY : this.leaves.key(first);
     if (bound + (bound > EXACT ? SLACK : 0) < this.gapBytes) return this.nextGap();
     this.gapStart = 0n;
     this.gapLast = this.addressBefore(first);
@@ -164,8 +164,8 @@ export class AreaTree {
     let high = base + leaves.count[node];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const at = leaves.keys[middle];
-      if (at < key || (at === key && (exact || this.rows.iova(leaves.rows[middle]) <= address))) {
+      const at = leaves.key(middle);
+      if (at < key || (at === key && (exact || this.iovaAt(middle) <= address))) {
         low = middle + 1;
       } else {
         high = middle;
@@ -181,18 +181,21 @@ export class AreaTree {
   private seekArea(area: Area): void {
     const { leaf, slot } = this;
     const isValid = this.soughtAt === this.version && slot >= 0;
-    if (isValid && this.rows.iova(this.leaves.rows[leaf * LEAF_FANOUT + slot]) === area.iova)
-      return;
+    if (isValid && this.iovaAt(leaf * LEAF_FANOUT + slot) === area.iova) return;
     this.seek(area.iova);
   }
 
   private areaAt(entry: number): Area {
-    return this.rows.at(this.leaves.rows[entry]);
+    return this.rows.at(this.leaves.row(entry));
+  }
+
+  private iovaAt(entry: number): bigint {
+    return this.rows.iova(this.leaves.row(entry));
   }
 
   /** The last address before an area, or of all where there is none. */
   private addressBefore(entry: number): bigint {
-    return entry === NONE ? U64_MAX : this.rows.iova(this.leaves.rows[entry]) - 1n;
+    return entry === NONE ? U64_MAX : this.iovaAt(entry) - 1n;
   }
 
   /** Entry of the last area that starts at the cursor or before it. */
@@ -213,8 +216,8 @@ export class AreaTree {
   private gapAfter(leaf: number, slot: number): number {
     const { leaves } = this;
     const after = this.entryAfter(leaf, slot);
-    const bound = after === NONE ? END_KEY : leaves.keys[after];
-    return bound - leaves.ends[leaf * LEAF_FANOUT + slot] - 1 + (bound > EXACT ? SLACK : 0);
+    const bound = after === NONE ? END_KEY : leaves.key(after);
+    return bound - leaves.end(leaf * LEAF_FANOUT + slot) - 1 + (bound > EXACT ? SLACK : 0);
   }
 
   private largestGap(leaf: number): number {
@@ -265,12 +268,12 @@ export class AreaTree {
     leaves.previous[right] = leaf;
     if (slot === LEAF_FANOUT && after === NONE) {
       const end = leaf * LEAF_FANOUT + LEAF_FANOUT - 1;
-      this.adopt(leaf, right, this.rows.iova(leaves.rows[end]) + 1n);
+      this.adopt(leaf, right, this.iovaAt(end) + 1n);
       return right;
     }
     leaves.move(leaf, LEAF_FANOUT >> 1, right);
     leaves.largest[right] = this.largestGap(right);
-    this.adopt(leaf, right, this.rows.iova(leaves.rows[right * LEAF_FANOUT]));
+    this.adopt(leaf, right, this.iovaAt(right * LEAF_FANOUT));
     this.remeasure(leaf);
     return right;
   }
@@ -396,7 +399,7 @@ export class AreaTree {
   private foundGap(leaf: number, slot: number): boolean {
     this.gapLeaf = leaf;
     this.gapSlot = slot;
-    this.gapStart = this.rows.last(this.leaves.rows[leaf * LEAF_FANOUT + slot]) + 1n;
+    this.gapStart = this.rows.last(this.leaves.row(leaf * LEAF_FANOUT + slot)) + 1n;
     this.gapLast = this.addressBefore(this.entryAfter(leaf, slot));
     return true;
   }

@@ -40,14 +40,30 @@ abstract class Nodes {
   }
 }
 
-/** Leaves: areas in order, chained; entry `i` of a leaf is at `leaf * LEAF_FANOUT + i`. */
+/** Of a leaf's entry: first and last address of an area, and its row. */
+const KEY = 0;
+const END = 1;
+const ROW = 2;
+const ENTRY_WORDS = 3;
+const LEAF_WORDS = LEAF_FANOUT * ENTRY_WORDS;
+
+/** Leaves: areas in order, chained; entry `i` of a leaf is `leaf * LEAF_FANOUT + i`. */
 export class Leaves extends Nodes {
-  /** First and last address of each area, and its row. */
-  keys: Float64Array = new Float64Array(LEAF_FANOUT);
-  ends: Float64Array = new Float64Array(LEAF_FANOUT);
-  rows: Int32Array = new Int32Array(LEAF_FANOUT);
   previous: Int32Array = new Int32Array(1);
   next: Int32Array = new Int32Array(1);
+  private words: Float64Array = new Float64Array(LEAF_WORDS);
+
+  key(entry: number): number {
+    return this.words[entry * ENTRY_WORDS + KEY];
+  }
+
+  end(entry: number): number {
+    return this.words[entry * ENTRY_WORDS + END];
+  }
+
+  row(entry: number): number {
+    return this.words[entry * ENTRY_WORDS + ROW];
+  }
 
   override make(): number {
     const leaf = super.make();
@@ -58,46 +74,36 @@ export class Leaves extends Nodes {
 
   /** Puts an area at a place of a leaf that is not full. */
   insert(leaf: number, slot: number, key: number, end: number, row: number): void {
-    const { keys, ends, rows } = this;
-    const at = leaf * LEAF_FANOUT + slot;
-    for (let to = leaf * LEAF_FANOUT + this.count[leaf]; to > at; to--) {
-      keys[to] = keys[to - 1];
-      ends[to] = ends[to - 1];
-      rows[to] = rows[to - 1];
-    }
-    keys[at] = key;
-    ends[at] = end;
-    rows[at] = row;
+    const { words } = this;
+    const at = leaf * LEAF_WORDS + slot * ENTRY_WORDS;
+    let to = leaf * LEAF_WORDS + this.count[leaf] * ENTRY_WORDS + ENTRY_WORDS - 1;
+    for (; to >= at + ENTRY_WORDS; to--) words[to] = words[to - ENTRY_WORDS];
+    words[at + KEY] = key;
+    words[at + END] = end;
+    words[at + ROW] = row;
     this.count[leaf]++;
   }
 
   remove(leaf: number, slot: number): void {
-    const { keys, ends, rows } = this;
+    const { words } = this;
     this.count[leaf]--;
-    const end = leaf * LEAF_FANOUT + this.count[leaf];
-    for (let to = leaf * LEAF_FANOUT + slot; to < end; to++) {
-      keys[to] = keys[to + 1];
-      ends[to] = ends[to + 1];
-      rows[to] = rows[to + 1];
-    }
+    const end = leaf * LEAF_WORDS + this.count[leaf] * ENTRY_WORDS;
+    let to = leaf * LEAF_WORDS + slot * ENTRY_WORDS;
+    for (; to < end; to++) words[to] = words[to + ENTRY_WORDS];
   }
 
   /** Moves the entries from `keep` on to another leaf, which is empty. */
   move(leaf: number, keep: number, to: number): void {
-    const from = leaf * LEAF_FANOUT + keep;
-    const end = leaf * LEAF_FANOUT + this.count[leaf];
-    this.keys.copyWithin(to * LEAF_FANOUT, from, end);
-    this.ends.copyWithin(to * LEAF_FANOUT, from, end);
-    this.rows.copyWithin(to * LEAF_FANOUT, from, end);
+    const from = leaf * LEAF_WORDS + keep * ENTRY_WORDS;
+    const end = leaf * LEAF_WORDS + this.count[leaf] * ENTRY_WORDS;
+    this.words.copyWithin(to * LEAF_WORDS, from, end);
+    this.count[to] = this.count[leaf] - keep;
     this.count[leaf] = keep;
-    this.count[to] = end - from;
   }
 
   protected override grow(): void {
     super.grow();
-    this.keys = longer(this.keys, this.capacity * LEAF_FANOUT);
-    this.ends = longer(this.ends, this.capacity * LEAF_FANOUT);
-    this.rows = longerInts(this.rows, this.capacity * LEAF_FANOUT);
+    this.words = longer(this.words, this.capacity * LEAF_WORDS);
     this.previous = longerInts(this.previous, this.capacity);
     this.next = longerInts(this.next, this.capacity);
   }
