@@ -6,13 +6,17 @@
  */
 import type { Area } from './area.ts';
 import { AreaRows } from './area-rows.ts';
-import { FANOUT, InnerNodes, LEAF_FANOUT, Leaves, NONE } from './tree-nodes.ts';
+import {
+  END_KEY,
+  EXACT,
+  FANOUT,
+  InnerNodes,
+  LEAF_FANOUT,
+  Leaves,
+  NONE,
+  SLACK,
+} from './tree-nodes.ts';
 import { U64_MAX } from './units.ts';
-
-/** Above it doubles are rounded, by less than 2048 each below 2^64. */
-const EXACT = Number.MAX_SAFE_INTEGER;
-const SLACK = 4096;
-const END_KEY = Number(U64_MAX);
 
 export class AreaTree {
   size = 0;
@@ -51,7 +55,7 @@ export class AreaTree {
       if (end > key || (end === key && key <= EXACT)) return this.areaAt(before);
       if (end === key && rows.last(leaves.row(before)) >= start) return this.areaAt(before);
     }
-    const after = this.entryAfter(this.leaf, this.slot);
+    const after = this.leaves.entryAfter(this.leaf, this.slot);
     if (after === NONE) return null;
     const key = leaves.key(after);
     const end = Number(last);
@@ -62,7 +66,7 @@ export class AreaTree {
   /** The area after one that is in the tree. */
   next(area: Area): Area | null {
     this.seekArea(area);
-    const entry = this.entryAfter(this.leaf, this.slot);
+    const entry = this.leaves.entryAfter(this.leaf, this.slot);
     if (entry === NONE) return null;
     const after = this.areaAt(entry);
     this.leaf = Math.floor(entry / LEAF_FANOUT);
@@ -87,10 +91,10 @@ export class AreaTree {
     }
     this.size++;
     this.version++;
-    const parted = slot > 0 ? this.gapAfter(leaf, slot - 1) : 0;
+    const parted = slot > 0 ? this.leaves.gapAfter(leaf, slot - 1) : 0;
     leaves.insert(leaf, slot, Number(area.iova), Number(area.last), this.rows.add(area));
     if (slot === 0) this.remeasureBefore(leaf);
-    const gap = this.gapAfter(leaf, slot);
+    const gap = this.leaves.gapAfter(leaf, slot);
     if (gap > leaves.largest[leaf] || parted === leaves.largest[leaf]) this.remeasure(leaf);
   }
 
@@ -100,11 +104,11 @@ export class AreaTree {
     const { leaf, slot } = this;
     this.size--;
     this.version++;
-    const lost = this.gapAfter(leaf, slot);
+    const lost = this.leaves.gapAfter(leaf, slot);
     this.rows.drop(leaves.row(leaf * LEAF_FANOUT + slot));
     leaves.remove(leaf, slot);
     if (slot > 0) {
-      const merged = this.gapAfter(leaf, slot - 1);
+      const merged = this.leaves.gapAfter(leaf, slot - 1);
       if (merged > leaves.largest[leaf] || lost === leaves.largest[leaf]) this.remeasure(leaf);
       return;
     }
@@ -205,30 +209,6 @@ export class AreaTree {
     return before === NONE ? NONE : before * LEAF_FANOUT + this.leaves.count[before] - 1;
   }
 
-  private entryAfter(leaf: number, slot: number): number {
-    const { leaves } = this;
-    if (slot + 1 < leaves.count[leaf]) return leaf * LEAF_FANOUT + slot + 1;
-    const next = leaves.next[leaf];
-    return next === NONE ? NONE : next * LEAF_FANOUT;
-  }
-
-  /** Free bytes between an area and the next, never too few. */
-  private gapAfter(leaf: number, slot: number): number {
-    const { leaves } = this;
-    const after = this.entryAfter(leaf, slot);
-    const bound = after === NONE ? END_KEY : leaves.key(after);
-    return bound - leaves.end(leaf * LEAF_FANOUT + slot) - 1 + (bound > EXACT ? SLACK : 0);
-  }
-
-  private largestGap(leaf: number): number {
-    let largest = 0;
-    for (let slot = this.leaves.count[leaf] - 1; slot >= 0; slot--) {
-      const gap = this.gapAfter(leaf, slot);
-      if (gap > largest) largest = gap;
-    }
-    return largest;
-  }
-
   /** The first area of a leaf has changed: so has the last gap of the leaf before. */
   private remeasureBefore(leaf: number): void {
     const before = this.leaves.previous[leaf];
@@ -239,7 +219,7 @@ export class AreaTree {
   private remeasure(leaf: number): void {
     const { leaves, inner } = this;
     let before = leaves.largest[leaf];
-    let now = this.largestGap(leaf);
+    let now = this.leaves.measure(leaf);
     leaves.largest[leaf] = now;
     let child = leaf;
     let node = leaves.parent[leaf];
@@ -272,7 +252,7 @@ export class AreaTree {
       return right;
     }
     leaves.move(leaf, LEAF_FANOUT >> 1, right);
-    leaves.largest[right] = this.largestGap(right);
+    leaves.largest[right] = this.leaves.measure(right);
     this.adopt(leaf, right, this.iovaAt(right * LEAF_FANOUT));
     this.remeasure(leaf);
     return right;
@@ -367,7 +347,7 @@ export class AreaTree {
     const { leaves, inner, gapBytes } = this;
     const end = leaves.count[leaf];
     for (let at = slot; at < end; at++) {
-      if (this.gapAfter(leaf, at) >= gapBytes) return this.foundGap(leaf, at);
+      if (this.leaves.gapAfter(leaf, at) >= gapBytes) return this.foundGap(leaf, at);
     }
     let child = leaf;
     let node = leaves.parent[leaf];
@@ -392,7 +372,7 @@ export class AreaTree {
       node = inner.children[entry];
     }
     let slot = 0;
-    while (this.gapAfter(node, slot) < gapBytes) slot++;
+    while (this.leaves.gapAfter(node, slot) < gapBytes) slot++;
     return this.foundGap(node, slot);
   }
 
@@ -400,7 +380,7 @@ export class AreaTree {
     this.gapLeaf = leaf;
     this.gapSlot = slot;
     this.gapStart = this.rows.last(this.leaves.row(leaf * LEAF_FANOUT + slot)) + 1n;
-    this.gapLast = this.addressBefore(this.entryAfter(leaf, slot));
+    this.gapLast = this.addressBefore(this.leaves.entryAfter(leaf, slot));
     return true;
   }
 }

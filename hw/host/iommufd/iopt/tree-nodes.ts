@@ -3,6 +3,14 @@
  * it compares, not one object after the other. Arrays double when they are full.
  */
 
+import { U64_MAX } from './units.ts';
+
+/** Above it doubles are rounded, by less than 2048 each below 2^64. */
+export const EXACT = Number.MAX_SAFE_INTEGER;
+export const SLACK = 4096;
+/** 2^64: what follows the last area. */
+export const END_KEY: number = Number(U64_MAX);
+
 /** A leaf is small, so that what an area added or removed moves is little. */
 export const LEAF_FANOUT = 16;
 export const FANOUT = 64;
@@ -63,6 +71,30 @@ export class Leaves extends Nodes {
 
   row(entry: number): number {
     return this.words[entry * ENTRY_WORDS + ROW];
+  }
+
+  /** The entry behind one of a leaf, maybe in the next leaf, or none. */
+  entryAfter(leaf: number, slot: number): number {
+    if (slot + 1 < this.count[leaf]) return leaf * LEAF_FANOUT + slot + 1;
+    const next = this.next[leaf];
+    return next === NONE ? NONE : next * LEAF_FANOUT;
+  }
+
+  /** Free bytes between an area and the next, never too few. */
+  gapAfter(leaf: number, slot: number): number {
+    const after = this.entryAfter(leaf, slot);
+    const bound = after === NONE ? END_KEY : this.key(after);
+    return bound - this.end(leaf * LEAF_FANOUT + slot) - 1 + (bound > EXACT ? SLACK : 0);
+  }
+
+  /** The largest of the gaps behind the areas of a leaf. */
+  measure(leaf: number): number {
+    let largest = 0;
+    for (let slot = this.count[leaf] - 1; slot >= 0; slot--) {
+      const gap = this.gapAfter(leaf, slot);
+      if (gap > largest) largest = gap;
+    }
+    return largest;
   }
 
   override make(): number {
