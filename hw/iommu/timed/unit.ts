@@ -68,7 +68,7 @@ export class TimedIommu {
   constructor(ports: TimedIommuPorts, options: FrontEndOptions & CommandOptions) {
     this.memory = ports.memory;
     this.unit = ports.createUnit(this.unitPorts(ports.memory));
-    const { partition, timing, contexts, data, probe } = ports;
+    const { partition, txns, timing, iotlb, contexts, data, observer, probe, deviceIds } = ports;
     this.events = partition.events;
     const unit = this.unit;
     const memory = ports.limit(ports.memory, unit.addressBits);
@@ -81,7 +81,11 @@ export class TimedIommu {
       cache: contexts,
     });
     const contextUnit = this.contextUnit;
-    this.frontEnd = new FrontEnd({ ...ports, unit, contextUnit }, options);
+    // Spread, the ports of every machine would be of another shape to the compiler.
+    this.frontEnd = new FrontEnd(
+      { partition, txns, unit, iotlb, contexts, contextUnit, data, observer, probe, deviceIds },
+      options,
+    );
     const frontEnd = this.frontEnd;
     this.commandUnit = new CommandUnit(
       { partition, unit, memory, timing, frontEnd, contexts, contextUnit, data, probe },
