@@ -39,6 +39,10 @@ export class Carrier {
 
   /** Takes a partition, in order of number, and what its builder returned. */
   add(partition: Partition, handle: PartitionHandle): void {
+    for (const peer of this.partitions) {
+      peer.meet(partition);
+      partition.meet(peer);
+    }
     this.partitions.push(partition);
     this.handles.push(handle);
     this.status.update(partition);
@@ -58,6 +62,9 @@ export class Carrier {
         this.failures.push({ partition: partition.id, error });
         this.status.retire(partition.id);
       }
+    }
+    for (const partition of this.partitions) {
+      this.status.expect(partition.id, partition.nextMessage);
     }
   }
 

@@ -55,10 +55,9 @@ export class Engine {
   /** End of the window that is running or was run last. */
   private end = 0;
   private inWindow = false;
-  /** Earliest cycle at which a partition other than 0 has something to do. */
-  private othersNext = 0;
   private windows = 0;
   private windowsSkipped = 0;
+  /** Messages that went through mailboxes. */
   private messages = 0;
   private mainWaited = 0;
   private events = 0;
@@ -165,10 +164,11 @@ export class Engine {
       if (round % COUNT_ROUNDS === 0 && this.countEvents() >= eventLimit) return null;
       if (!this.inWindow) {
         if (shouldStop?.()) return 'stopped';
-        const next = this.nextCycle();
+        const othersNext = this.nextOfOthers();
+        const next = Math.min(othersNext, this.status.next(0));
         if (next >= until) return next === Number.POSITIVE_INFINITY ? 'idle' : 'until';
         this.openWindow(next, until);
-        if (this.othersNext >= this.end) this.goOnAlone(until, shouldStop);
+        if (othersNext >= this.end) this.goOnAlone(until, shouldStop);
       }
       if (!this.awaitCrew()) return null;
       this.inWindow = false;
@@ -187,14 +187,14 @@ export class Engine {
     return events;
   }
 
-  private nextCycle(): number {
+  /** Earliest cycle at which a partition other than 0 has something to do. */
+  private nextOfOthers(): number {
     let next = Number.POSITIVE_INFINITY;
     for (let id = 1; id < this.count; id++) {
       const cycle = this.status.next(id);
       if (cycle < next) next = cycle;
     }
-    this.othersNext = next;
-    return Math.min(next, this.status.next(0));
+    return next;
   }
 
   /** Begins the window that contains cycle `next`: orders it and runs this thread's part. */
@@ -212,16 +212,16 @@ export class Engine {
   }
 
   /**
-   * After a window in which only partition 0 had work and sent nothing, its next window may follow
-   * at once: there is nothing to route, and nobody reads the stores that wait for the boundary.
+   * After a window in which only partition 0 had work and nothing is to be routed, its next window
+   * may follow at once: nobody reads the stores that wait for the boundary.
    */
   private goOnAlone(until: number, shouldStop: RunOptions['shouldStop']): void {
     const outbox = this.outboxes[0];
-    const limit = Math.min(until, this.othersNext);
     for (let windows = 1; windows < ALONE_WINDOWS; windows++) {
       if (outbox.end !== MAILBOX_FIRST || this.carrier.hasNews) return;
       const next = this.status.next(0);
       // The window must end before anybody else has something to do.
+      const limit = Math.min(until, this.nextOfOthers());
       if (next === Number.POSITIVE_INFINITY || next + this.options.window > limit) return;
       if (shouldStop?.()) return;
       this.openWindow(next, until);
@@ -332,7 +332,7 @@ export class Engine {
       events: ids.map((id) => this.status.executed(id)),
       windows: this.windows,
       windowsSkipped: this.windowsSkipped,
-      messages: this.messages,
+      messages: ids.reduce((sum, id) => sum + this.status.sent(id), this.messages),
       finished: ids.map((id) => this.finished[id]?.result ?? {}),
       threads,
     };

@@ -46,19 +46,24 @@ export class MessageHold {
     if (end === MAILBOX_FIRST) return;
     const words = inbox.words;
     for (let at = MAILBOX_FIRST; at < end; at = inbox.after(at)) {
-      const slot = this.free > 0 ? this.freeSlots[--this.free] : this.newSlot();
-      const sender = words[at + 2] >> PEER_SHIFT;
+      const who = words[at + 2];
       const payload = words[at + 3];
       const from = at + MESSAGE_HEADER_WORDS;
-      const to = slot * PAYLOAD_WORDS_MAX;
+      const to = this.add(inbox.cycleAt(at), who >> PEER_SHIFT, who & KIND_MASK);
       const own = this.words;
       for (let i = 0; i < payload; i++) own[to + i] = words[from + i];
-      this.kinds[slot] = words[at + 2] & KIND_MASK;
-      this.cycles[slot] = inbox.cycleAt(at);
-      this.ranks[slot] = sender * RANK_SENDER + this.arrivals++;
-      this.push(slot);
     }
     inbox.clear();
+  }
+
+  /** Adds a message without its payload; returns the index in `words` where the payload goes. */
+  add(cycle: number, sender: number, kind: number): number {
+    const slot = this.free > 0 ? this.freeSlots[--this.free] : this.newSlot();
+    this.kinds[slot] = kind;
+    this.cycles[slot] = cycle;
+    this.ranks[slot] = sender * RANK_SENDER + this.arrivals++;
+    this.push(slot);
+    return slot * PAYLOAD_WORDS_MAX;
   }
 
   /** Removes the earliest message from the order; its slot stays taken until released. */

@@ -7,6 +7,9 @@
  *     partition.out[base] = ...;                              // three payload words
  *     partition.receive(KIND, (words, base) => ...);          // valid during the handler only
  *
+ * A message to a partition of the same thread goes straight to where the receiver holds it until
+ * its cycle; one to another thread lies in a mailbox until the boundary.
+ *
  * Messages of one cycle are delivered in (sender, sequence) order, in PHASE_MESSAGE, before the
  * partition's own events of that cycle. The window is the lookahead: `latency` may be no shorter.
  */
@@ -45,12 +48,16 @@ export class Partition {
   /** Cycles of a window, which is also the shortest latency of a message. */
   readonly window: number;
   readonly events: EventQueue = new EventQueue();
-  /** Payload words of messages being sent. */
-  readonly out: Int32Array;
+  /** Payload words of the message being sent. */
+  out: Int32Array;
+  /** Messages sent to partitions of the same thread. */
+  sent = 0;
   private readonly partitions: number;
   private readonly outbox: Mailbox;
   private readonly inbox: Mailbox;
   private readonly hold = new MessageHold();
+  /** By number: the partitions that the same thread carries. */
+  private readonly peers: (Partition | null)[];
   private readonly handlers: MessageHandler[] = [];
   private readonly onMessage: number;
   private blobs: Uint8Array[] = [];
@@ -62,6 +69,7 @@ export class Partition {
     this.outbox = new Mailbox(buffers.outbox);
     this.inbox = new Mailbox(buffers.inbox);
     this.out = this.outbox.words;
+    this.peers = new Array(partitions).fill(null);
     this.onMessage = this.events.register(PHASE_MESSAGE, 'message', (slot) => this.deliver(slot));
   }
 
@@ -74,7 +82,23 @@ export class Partition {
         `partition ${this.id}: message of kind ${kind}, ${words} words, to partition ${to}`,
       );
     }
-    return this.outbox.add(this.events.now + latency, to, kind, words);
+    const peer = this.peers[to];
+    const cycle = this.events.now + latency;
+    if (peer === null) {
+      this.out = this.outbox.words;
+      return this.outbox.add(cycle, to, kind, words);
+    }
+    // What came through the mailbox was sent before.
+    peer.hold.take(peer.inbox);
+    const base = peer.hold.add(cycle, this.id, kind);
+    this.out = peer.hold.words;
+    this.sent++;
+    return base;
+  }
+
+  /** Makes a partition known that the same thread carries. */
+  meet(peer: Partition): void {
+    this.peers[peer.id] = peer;
   }
 
   /** Makes `fn` the handler of a kind of messages. */
@@ -104,6 +128,11 @@ export class Partition {
   /** Earliest cycle at which something happens here, Infinity when nothing is pending. */
   next(): number {
     return Math.min(this.events.next(), this.hold.top);
+  }
+
+  /** Cycle of the earliest message held, Infinity when there is none. */
+  get nextMessage(): number {
+    return this.hold.top;
   }
 
   get hasBlobs(): boolean {

@@ -1,6 +1,6 @@
 /**
  * What each partition says after a window, in one shared array: the cycle of its next event, the
- * events it has executed, and the cycle it has reached. A partition's row fills two cache lines, so
+ * events it has executed, the cycle it has reached, and messages it sent within its thread. A partition's row fills two cache lines, so
  * that threads do not disturb each other. The main thread lowers `next` when it routes a message.
  */
 
@@ -8,6 +8,7 @@ export const STATUS_ROW = 16;
 export const STATUS_NEXT = 0;
 const STATUS_EXECUTED = 1;
 const STATUS_NOW = 2;
+const STATUS_SENT = 3;
 
 export function allocateStatus(partitions: number): SharedArrayBuffer {
   return new SharedArrayBuffer(partitions * STATUS_ROW * 8);
@@ -16,6 +17,7 @@ export function allocateStatus(partitions: number): SharedArrayBuffer {
 /** Who reports: a partition. */
 interface Reporter {
   readonly id: number;
+  readonly sent: number;
   readonly events: { readonly executed: number; readonly now: number };
   next(): number;
 }
@@ -32,6 +34,13 @@ export class Status {
     this.rows[row + STATUS_NEXT] = partition.next();
     this.rows[row + STATUS_EXECUTED] = partition.events.executed;
     this.rows[row + STATUS_NOW] = partition.events.now;
+    this.rows[row + STATUS_SENT] = partition.sent;
+  }
+
+  /** Something will happen here at `cycle`, if nothing does before. */
+  expect(id: number, cycle: number): void {
+    const row = id * STATUS_ROW + STATUS_NEXT;
+    if (cycle < this.rows[row]) this.rows[row] = cycle;
   }
 
   next(id: number): number {
@@ -44,6 +53,10 @@ export class Status {
 
   now(id: number): number {
     return this.rows[id * STATUS_ROW + STATUS_NOW];
+  }
+
+  sent(id: number): number {
+    return this.rows[id * STATUS_ROW + STATUS_SENT];
   }
 
   /** Nothing will happen here any more. */
