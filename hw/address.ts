@@ -45,9 +45,9 @@ export function pnHi(pn: number): number {
   return (pn / PN_LO_RANGE) | 0;
 }
 
-/** Low half of a page number given as one number. */
+/** Low half of a page number given as one number (`&` keeps the low bits of any exact integer). */
 export function pnLo(pn: number): number {
-  return (pn % PN_LO_RANGE) | 0;
+  return pn & PN_LO_MASK;
 }
 
 /** Low half of a page number whose lowest `bits` bits (of both halves) are cleared. */

@@ -6,7 +6,7 @@
  * open-addressing hash table over typed arrays.
  */
 import { invariant } from '../../sim/errors.ts';
-import { addressOf, PN_LO_MASK, pageNumber } from '../address.ts';
+import { addressOf, PN_HI_MASK, PN_LO_MASK, pageNumber } from '../address.ts';
 import { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE } from '../iommu/access.ts';
 import type { MappingObserver } from './observer.ts';
 
@@ -43,6 +43,19 @@ const PERMITTED = -1;
 const EXPOSED = -2;
 /** As many as a report shows. */
 const VIOLATIONS_KEPT = 16;
+/**
+ * A row of the table: lo | domain[4:0] << 27, hi | domain[11:5] << 25, state, frame and old frame.
+ * Side by side, as a look-up meets a row that no cache has.
+ */
+const KEY_LO = 0;
+const KEY_HI = 1;
+const STATE = 2;
+const FRAME_HI = 3;
+const FRAME_LO = 4;
+const OLD_HI = 5;
+const OLD_LO = 6;
+const ROW_SHIFT = 3;
+const ROW_WORDS = 1 << ROW_SHIFT;
 const DOMAIN_LOW_BITS = 5;
 const DOMAINS_MAX = 4096;
 const NO_WINDOW = -1;
@@ -70,14 +83,7 @@ export class SafetyChecker implements MappingObserver {
   onFinding: FindingHandler | null = null;
   private capacity = 1024;
   private rows = 0;
-  /** lo | domain[4:0] << 27, and hi | domain[11:5] << 25. */
-  private keyLo = new Int32Array(this.capacity);
-  private keyHi = new Int32Array(this.capacity);
-  private state = new Int32Array(this.capacity);
-  private frameHi = new Int32Array(this.capacity);
-  private frameLo = new Int32Array(this.capacity);
-  private oldHi = new Int32Array(this.capacity);
-  private oldLo = new Int32Array(this.capacity);
+  private table = new Int32Array(this.capacity << ROW_SHIFT);
   private since = new Float64Array(this.capacity);
   /** Per domain a window of pages that is mapped at a constant distance for good. */
   private readonly windowFirst = new Float64Array(DOMAINS_MAX).fill(NO_WINDOW);
@@ -108,39 +114,42 @@ export class SafetyChecker implements MappingObserver {
     for (let i = 0; i < pages; i++) {
       const pageLo = lo + i;
       const row = this.insert(domain, hi + (pageLo > PN_LO_MASK ? 1 : 0), pageLo & PN_LO_MASK);
+      const { table } = this;
       let flags = 0;
-      if ((this.state[row] & STATE_MASK) === STATE_PENDING) {
-        this.oldHi[row] = this.frameHi[row];
-        this.oldLo[row] = this.frameLo[row];
+      if ((table[row + STATE] & STATE_MASK) === STATE_PENDING) {
+        table[row + OLD_HI] = table[row + FRAME_HI];
+        table[row + OLD_LO] = table[row + FRAME_LO];
         flags = FLAG_OLD_PENDING;
       }
       const outLo = frameLo + i;
-      this.frameHi[row] = frameHi + (outLo > PN_LO_MASK ? 1 : 0);
-      this.frameLo[row] = outLo & PN_LO_MASK;
-      this.state[row] = STATE_MAPPED | flags | ((access & ACCESS_BITS) << ACCESS_SHIFT);
+      table[row + FRAME_HI] = frameHi + (outLo > PN_LO_MASK ? 1 : 0);
+      table[row + FRAME_LO] = outLo & PN_LO_MASK;
+      table[row + STATE] = STATE_MAPPED | flags | ((access & ACCESS_BITS) << ACCESS_SHIFT);
     }
   }
 
   unmapped(domain: number, hi: number, lo: number, pages: number, cycle: number): void {
+    const { table } = this;
     for (let i = 0; i < pages; i++) {
       const pageLo = lo + i;
       const row = this.find(domain, hi + (pageLo > PN_LO_MASK ? 1 : 0), pageLo & PN_LO_MASK);
-      if (row < 0 || (this.state[row] & STATE_MASK) !== STATE_MAPPED) continue;
+      if (row < 0 || (table[row + STATE] & STATE_MASK) !== STATE_MAPPED) continue;
       // An earlier exposure of the same page that is still open goes on under the new one.
-      if ((this.state[row] & FLAG_OLD_PENDING) === 0) this.since[row] = cycle;
-      this.state[row] = STATE_PENDING;
+      if ((table[row + STATE] & FLAG_OLD_PENDING) === 0) this.since[row >> ROW_SHIFT] = cycle;
+      table[row + STATE] = STATE_PENDING;
       this.exposedPages++;
     }
   }
 
   acknowledged(domain: number, hi: number, lo: number, pages: number, cycle: number): void {
+    const { table } = this;
     for (let i = 0; i < pages; i++) {
       const pageLo = lo + i;
       const row = this.find(domain, hi + (pageLo > PN_LO_MASK ? 1 : 0), pageLo & PN_LO_MASK);
       if (row < 0) continue;
-      const state = this.state[row];
-      if ((state & STATE_MASK) === STATE_PENDING) this.state[row] = STATE_ACKNOWLEDGED;
-      else if ((state & FLAG_OLD_PENDING) !== 0) this.state[row] = state & ~FLAG_OLD_PENDING;
+      const state = table[row + STATE];
+      if ((state & STATE_MASK) === STATE_PENDING) table[row + STATE] = STATE_ACKNOWLEDGED;
+      else if ((state & FLAG_OLD_PENDING) !== 0) table[row + STATE] = state & ~FLAG_OLD_PENDING;
       else continue;
       this.close(row, cycle);
     }
@@ -176,8 +185,9 @@ export class SafetyChecker implements MappingObserver {
 
   /** At the end of a run: exposures that are still open are counted up to now. */
   finish(cycle: number): void {
-    for (let row = 0; row < this.capacity; row++) {
-      const state = this.state[row];
+    const { table } = this;
+    for (let row = 0; row < table.length; row += ROW_WORDS) {
+      const state = table[row + STATE];
       const open = (state & STATE_MASK) === STATE_PENDING || (state & FLAG_OLD_PENDING) !== 0;
       if (open) this.close(row, cycle);
     }
@@ -201,19 +211,20 @@ export class SafetyChecker implements MappingObserver {
     }
     const row = this.find(domain, hi, lo);
     if (row < 0) return 0;
-    const state = this.state[row];
-    const right = this.frameLo[row] === outLo && this.frameHi[row] === outHi;
+    const { table } = this;
+    const state = table[row + STATE];
+    const right = table[row + FRAME_LO] === outLo && table[row + FRAME_HI] === outHi;
     if ((state & STATE_MASK) === STATE_MAPPED && right) {
       return (access & ACCESS_BITS & ~(state >> ACCESS_SHIFT)) === 0 ? PERMITTED : 3;
     }
     if ((state & STATE_MASK) === STATE_PENDING && right) return EXPOSED;
-    const old = this.oldLo[row] === outLo && this.oldHi[row] === outHi;
+    const old = table[row + OLD_LO] === outLo && table[row + OLD_HI] === outHi;
     if ((state & FLAG_OLD_PENDING) !== 0 && old) return EXPOSED;
     return (state & STATE_MASK) === STATE_ACKNOWLEDGED ? 1 : 2;
   }
 
   private close(row: number, cycle: number): void {
-    const duration = cycle - this.since[row];
+    const duration = cycle - this.since[row >> ROW_SHIFT];
     this.exposedPageCycles += duration;
     if (duration > this.exposureMax) this.exposureMax = duration;
   }
@@ -244,17 +255,17 @@ export class SafetyChecker implements MappingObserver {
     });
   }
 
-  /** Row of a page, or the complement of the free row where it would stand. */
+  /** Where the row of a page is, or the complement of where it would stand. */
   private find(domain: number, hi: number, lo: number): number {
     const keyLo = lo | (domain << 27);
     const keyHi = hi | ((domain >>> DOMAIN_LOW_BITS) << 25);
-    const mask = this.capacity - 1;
+    const { table } = this;
+    const mask = table.length - 1;
     let hash = Math.imul(keyLo ^ Math.imul(keyHi, 0x85ebca6b), 0x9e3779b1);
     hash ^= hash >>> 15;
-    for (let row = hash & mask; ; row = (row + 1) & mask) {
-      if (this.keyLo[row] === keyLo && this.keyHi[row] === keyHi && this.state[row] !== 0)
-        return row;
-      if (this.state[row] === STATE_EMPTY) return ~row;
+    for (let row = (hash << ROW_SHIFT) & mask; ; row = (row + ROW_WORDS) & mask) {
+      if (table[row + STATE] === STATE_EMPTY) return ~row;
+      if (table[row + KEY_LO] === keyLo && table[row + KEY_HI] === keyHi) return row;
     }
   }
 
@@ -266,38 +277,26 @@ export class SafetyChecker implements MappingObserver {
       return this.insert(domain, hi, lo);
     }
     const row = ~found;
-    this.keyLo[row] = lo | (domain << 27);
-    this.keyHi[row] = hi | ((domain >>> DOMAIN_LOW_BITS) << 25);
+    const { table } = this;
+    table[row + KEY_LO] = lo | (domain << 27);
+    table[row + KEY_HI] = hi | ((domain >>> DOMAIN_LOW_BITS) << 25);
     this.rows++;
     return row;
   }
 
   private grow(): void {
-    const { keyLo, keyHi, state, frameHi, frameLo, oldHi, oldLo, since } = this;
-    const rows = this.capacity;
-    this.capacity = rows * 2;
-    const column = (): Int32Array<ArrayBuffer> => new Int32Array(rows * 2);
-    this.keyLo = column();
-    this.keyHi = column();
-    this.state = column();
-    this.frameHi = column();
-    this.frameLo = column();
-    this.oldHi = column();
-    this.oldLo = column();
-    this.since = new Float64Array(rows * 2);
-    for (let row = 0; row < rows; row++) {
-      if (state[row] === STATE_EMPTY) continue;
-      const lo = keyLo[row] & PN_LO_MASK;
-      const domain = (keyLo[row] >>> 27) | ((keyHi[row] >>> 25) << DOMAIN_LOW_BITS);
-      const to = ~this.find(domain, keyHi[row] & 0x1ffffff, lo);
-      this.keyLo[to] = keyLo[row];
-      this.keyHi[to] = keyHi[row];
-      this.state[to] = state[row];
-      this.frameHi[to] = frameHi[row];
-      this.frameLo[to] = frameLo[row];
-      this.oldHi[to] = oldHi[row];
-      this.oldLo[to] = oldLo[row];
-      this.since[to] = since[row];
+    const { table, since } = this;
+    this.capacity *= 2;
+    this.table = new Int32Array(this.capacity << ROW_SHIFT);
+    this.since = new Float64Array(this.capacity);
+    for (let row = 0; row < table.length; row += ROW_WORDS) {
+      if (table[row + STATE] === STATE_EMPTY) continue;
+      const keyLo = table[row + KEY_LO];
+      const keyHi = table[row + KEY_HI];
+      const domain = (keyLo >>> 27) | ((keyHi >>> 25) << DOMAIN_LOW_BITS);
+      const to = ~this.find(domain, keyHi & PN_HI_MASK, keyLo & PN_LO_MASK);
+      for (let i = 0; i < ROW_WORDS; i++) this.table[to + i] = table[row + i];
+      this.since[to >> ROW_SHIFT] = since[row >> ROW_SHIFT];
     }
   }
 }

@@ -275,6 +275,8 @@ export class Machine {
 
   /** Every device has done what it was to do. */
   get finished(): boolean {
+    // Asked at every window: most have a transaction in flight.
+    if (this.txns.inFlight > 0) return false;
     for (const device of this.devices) if (!device.finished) return false;
     if (this.userSpace !== null && !this.userSpace.programs.done) return false;
     return this.open === 0;

@@ -5,6 +5,7 @@
 import type { Operation } from '../architecture.ts';
 
 const ENTRIES = 256;
+const ENTRY_MASK = ENTRIES - 1;
 
 export class InvalidationLog {
   /** Number of invalidations executed so far. */
@@ -17,7 +18,7 @@ export class InvalidationLog {
   private readonly order = new Int32Array(ENTRIES);
 
   add(op: Operation): void {
-    const i = this.count++ % ENTRIES;
+    const i = this.count++ & ENTRY_MASK;
     this.tag1[i] = op.tag1;
     this.tag2[i] = op.tag2;
     this.ranged[i] = op.hasAddress !== 0 && op.guestAddress === 0 ? 1 : 0;
@@ -40,7 +41,7 @@ export class InvalidationLog {
   ): boolean {
     if (this.count - since > ENTRIES) return true;
     for (let n = since; n < this.count; n++) {
-      const i = n % ENTRIES;
+      const i = n & ENTRY_MASK;
       if (this.tag1[i] >= 0 && this.tag1[i] !== tag1) continue;
       if (this.tag2[i] >= 0 && this.tag2[i] !== tag2) continue;
       if (this.ranged[i] === 0) return true;
