@@ -62,7 +62,7 @@ export function toyPartition(
   config: ToyConfig,
   shared: ToyShared,
 ): PartitionHandle {
-  const { events, id, out, window } = partition;
+  const { events, id, window } = partition;
   const words = new Int32Array(shared.words);
   const log = new Int32Array(shared.logs[id]);
   let random = config.seed + id * 7919;
@@ -93,8 +93,8 @@ export function toyPartition(
       return;
     }
     const base = partition.reserve(draw(config.partitions), window + draw(2 * window), TOKEN, 2);
-    out[base] = token;
-    out[base + 1] = hops - 1;
+    partition.out[base] = token;
+    partition.out[base + 1] = hops - 1;
   });
   partition.receive(TOKEN, (payload, base) => {
     note(payload[base] * 31);

@@ -48,7 +48,7 @@ export class Partition {
   /** Cycles of a window, which is also the shortest latency of a message. */
   readonly window: number;
   readonly events: EventQueue = new EventQueue();
-  /** Payload words of the message being sent. */
+  /** Takes the payload words of the message that was reserved last. */
   out: Int32Array;
   /** Messages sent to partitions of the same thread. */
   sent = 0;
