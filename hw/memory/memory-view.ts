@@ -2,7 +2,8 @@
  * Memory as one partition sees it: what was in memory at the start of the window, and over it the
  * partition's own stores of this window. The overlay is a small hash of word addresses whose
  * entries are valid only in the generation of the store log that they were written in, so that the
- * boundary empties it without touching it.
+ * boundary empties it without touching it. During set-up, before anybody else reads, the owner's
+ * stores go straight to memory.
  */
 
 import type { PhysicalMemory } from './physical-memory.ts';
@@ -26,15 +27,22 @@ export class MemoryView implements MemoryPort {
   private readonly memory: PhysicalMemory;
   private readonly log: StoreLog;
   private readonly clock: Clock;
+  private isLogged: boolean;
   private overlay = new Int32Array(INITIAL_ENTRIES * ENTRY_WORDS);
   /** Valid entries of the overlay, in the generation they were counted in. */
   private used = 0;
   private usedGeneration = 0;
 
-  constructor(memory: PhysicalMemory, log: StoreLog, clock: Clock) {
+  constructor(memory: PhysicalMemory, log: StoreLog, clock: Clock, isLogged = true) {
     this.memory = memory;
     this.log = log;
     this.clock = clock;
+    this.isLogged = isLogged;
+  }
+
+  /** Ends set-up: from now on stores are logged. */
+  start(): void {
+    this.isLogged = true;
   }
 
   checkRead(hi: number, lo: number, offset: number, bytes: number): number {
@@ -69,6 +77,10 @@ export class MemoryView implements MemoryPort {
   }
 
   write32(hi: number, lo: number, offset: number, value: number): void {
+    if (!this.isLogged) {
+      this.memory.write32(hi, lo, offset, value);
+      return;
+    }
     this.log.append(this.clock.now, STORE_WRITE, hi, lo, offset, value);
     this.keep(hi, lo, offset, value | 0);
   }
@@ -80,6 +92,10 @@ export class MemoryView implements MemoryPort {
 
   private or32(hi: number, lo: number, offset: number, bits: number): void {
     const value = this.read32(hi, lo, offset) | bits;
+    if (!this.isLogged) {
+      this.memory.write32(hi, lo, offset, value);
+      return;
+    }
     this.log.append(this.clock.now, STORE_OR, hi, lo, offset, bits);
     this.keep(hi, lo, offset, value);
   }

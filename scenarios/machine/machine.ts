@@ -22,7 +22,6 @@ import { MemoryView } from '../../hw/memory/memory-view.ts';
 import type { PhysicalMemory } from '../../hw/memory/physical-memory.ts';
 import { memoryTimingConfig } from '../../hw/memory/spec.ts';
 import type { StoreLog } from '../../hw/memory/store-log.ts';
-import { SwitchedPort } from '../../hw/memory/switched-port.ts';
 import { MemoryTiming } from '../../hw/memory/timing.ts';
 import { type TransactionPort, Transactions } from '../../hw/pcie/transactions.ts';
 import type { Partition } from '../../sim/parallel/partition.ts';
@@ -72,7 +71,6 @@ export class Machine {
   readonly recording: Recording | null;
   /** Null: the scenario has no programs. */
   readonly userSpace: UserSpace | null;
-  private readonly port: SwitchedPort;
   private readonly view: MemoryView;
   private readonly unmaps: readonly InvalidationRecorder[];
 
@@ -91,8 +89,7 @@ export class Machine {
     this.memory = memory;
     const { iommu } = scenario;
     const { events } = partition;
-    this.view = new MemoryView(memory, log, events);
-    this.port = new SwitchedPort(memory.direct);
+    this.view = new MemoryView(memory, log, events, false);
     const perDevice = Math.max(TRANSACTIONS_PER_DEVICE, scenario.recording.outstanding);
     const wanted = scenario.devices.length * perDevice;
     const capacity = Math.min(TRANSACTIONS_MAX, Math.max(TRANSACTIONS_MIN, wanted));
@@ -109,7 +106,7 @@ export class Machine {
       {
         partition,
         txns: this.txns,
-        memory: this.port,
+        memory: this.view,
         timing: this.timing,
         data,
         iotlb: this.iotlb,
@@ -126,7 +123,7 @@ export class Machine {
       },
       frontEndOptions(iommu, clock),
     );
-    this.software = new Software(scenario, clock, events, this.iommu.unit, this.port, [
+    this.software = new Software(scenario, clock, events, this.iommu.unit, this.view, [
       ...this.unmaps,
       ...(extras.observers ?? []),
     ]);
@@ -153,7 +150,7 @@ export class Machine {
       events: this.partition.events,
       iommu: this.iommu,
       software: this.software,
-      memory: this.port,
+      memory: this.view,
       devices: this.devices,
       deviceIds,
       completed: this.accounting.finishedBy,
@@ -229,7 +226,7 @@ export class Machine {
       masters: [] as TransactionPort[],
       rootComplex,
       software,
-      memory: this.port,
+      memory: this.view,
       replayed,
       recording: this.recording,
     };
@@ -247,7 +244,7 @@ export class Machine {
   start(): void {
     this.recording?.start();
     this.iommu.start();
-    this.port.target = this.view;
+    this.view.start();
     this.iommu.onFence = () => {
       this.software.path.wake();
       this.recording?.wake();

@@ -17,7 +17,6 @@ import { MemoryView } from '../../memory/memory-view.ts';
 import { PhysicalMemory, type SharedMemory } from '../../memory/physical-memory.ts';
 import { memorySpec, memoryTimingConfig } from '../../memory/spec.ts';
 import { StoreExchange, StoreLog } from '../../memory/store-log.ts';
-import { SwitchedPort } from '../../memory/switched-port.ts';
 import { MemoryTiming } from '../../memory/timing.ts';
 import { Transactions, TXN_FAULT } from '../../pcie/transactions.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../access.ts';
@@ -115,15 +114,13 @@ export class TimedBench {
   private readonly txns = new Transactions(64);
   private readonly script: (() => void)[] = [];
   private readonly onScript: number;
-  private readonly port: SwitchedPort;
   private readonly view: MemoryView;
 
   constructor(partition: Partition, memory: PhysicalMemory, log: StoreLog, options: BenchOptions) {
     const { events } = partition;
     const { txns } = this;
     this.partition = partition;
-    this.port = new SwitchedPort(memory.direct);
-    this.view = new MemoryView(memory, log, events);
+    this.view = new MemoryView(memory, log, events, false);
     this.iotlb = new Iotlb(iotlbArrays(CACHE, 'unified'));
     const memoryTiming = timing();
     const data = new DataAccess(events, txns, memoryTiming);
@@ -134,7 +131,7 @@ export class TimedBench {
       {
         partition,
         txns,
-        memory: this.port,
+        memory: this.view,
         timing: memoryTiming,
         data,
         iotlb: this.iotlb,
@@ -157,7 +154,7 @@ export class TimedBench {
     this.driver = new RiscvDriver(
       {
         registers: this.iommu.unit.registers,
-        memory: this.port,
+        memory: this.view,
         frames: new FrameAllocator({ base: 0x80000, frames: 0x4000 }),
         nextDomain: () => domains++,
       },
@@ -186,7 +183,7 @@ export class TimedBench {
   /** Ends set-up: commands take time from now on. */
   start(): void {
     this.iommu.start();
-    this.port.target = this.view;
+    this.view.start();
   }
 
   at(cycle: number, step: () => void): void {
