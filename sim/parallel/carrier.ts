@@ -46,6 +46,7 @@ export class Carrier {
     this.partitions.push(partition);
     this.handles.push(handle);
     this.status.update(partition);
+    this.updateNext();
   }
 
   /**
@@ -60,12 +61,14 @@ export class Carrier {
         this.status.update(partition);
       } catch (error) {
         this.failures.push({ partition: partition.id, error });
-        this.status.retire(partition.id);
       }
     }
-    for (const partition of this.partitions) {
-      this.status.expect(partition.id, partition.nextMessage);
-    }
+    this.updateNext();
+    for (const { partition } of this.failures) this.status.retire(partition);
+  }
+
+  private updateNext(): void {
+    for (const partition of this.partitions) this.status.updateNext(partition);
   }
 
   /** Whether there are blobs or failures to take: in most windows there are none. */

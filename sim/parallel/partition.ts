@@ -7,8 +7,8 @@
  *     partition.out[base] = ...;                              // three payload words
  *     partition.receive(KIND, (words, base) => ...);          // valid during the handler only
  *
- * A message to a partition of the same thread goes straight to where the receiver holds it until
- * its cycle; one to another thread lies in a mailbox until the boundary.
+ * A message to a partition of the same thread goes straight into the receiver's event queue; one to
+ * another thread lies in a mailbox until the boundary.
  *
  * Messages of one cycle are delivered in (sender, sequence) order, in PHASE_MESSAGE, before the
  * partition's own events of that cycle. The window is the lookahead: `latency` may be no shorter.
@@ -16,7 +16,7 @@
 
 import { InternalError } from '../errors.ts';
 import { EventQueue, PHASE_MESSAGE } from '../time/event-queue.ts';
-import { KIND_MASK, Mailbox } from './mailbox.ts';
+import { KIND_MASK, MAILBOX_FIRST, Mailbox, MESSAGE_HEADER_WORDS, PEER_SHIFT } from './mailbox.ts';
 import { MessageHold, PAYLOAD_WORDS_MAX } from './message-hold.ts';
 
 /** Handles one message: payload word i is `words[base + i]`. */
@@ -89,10 +89,10 @@ export class Partition {
       return this.outbox.add(cycle, to, kind, words);
     }
     // What came through the mailbox was sent before.
-    peer.hold.take(peer.inbox);
-    const base = peer.hold.add(cycle, this.id, kind);
-    this.out = peer.hold.words;
+    peer.takeIn();
     this.sent++;
+    const base = peer.expect(cycle, this.id, kind);
+    this.out = peer.hold.words;
     return base;
   }
 
@@ -119,20 +119,14 @@ export class Partition {
 
   /** Runs all that happens before the cycle `end`, which ends a window. */
   runWindow(end: number): void {
-    const hold = this.hold;
-    hold.take(this.inbox);
-    while (hold.top < end) this.events.at(hold.top, this.onMessage, hold.pop(), 0);
+    this.takeIn();
     this.events.run(end);
   }
 
   /** Earliest cycle at which something happens here, Infinity when nothing is pending. */
   next(): number {
-    return Math.min(this.events.next(), this.hold.top);
-  }
-
-  /** Cycle of the earliest message held, Infinity when there is none. */
-  get nextMessage(): number {
-    return this.hold.top;
+    this.takeIn();
+    return this.events.next();
   }
 
   get hasBlobs(): boolean {
@@ -148,6 +142,29 @@ export class Partition {
 
   dump(): string {
     return `partition ${this.id}: ${this.events.dump()}\n  ${this.hold.length} messages held`;
+  }
+
+  /** Takes all messages out of the inbox. */
+  private takeIn(): void {
+    const { inbox } = this;
+    const end = inbox.end;
+    if (end === MAILBOX_FIRST) return;
+    const { words } = inbox;
+    for (let at = MAILBOX_FIRST; at < end; at = inbox.after(at)) {
+      const who = words[at + 2];
+      const from = at + MESSAGE_HEADER_WORDS;
+      const to = this.expect(inbox.cycleAt(at), who >> PEER_SHIFT, who & KIND_MASK);
+      const own = this.hold.words;
+      for (let i = 0; i < words[at + 3]; i++) own[to + i] = words[from + i];
+    }
+    inbox.clear();
+  }
+
+  /** Takes a message in without its payload; returns where in the hold the payload goes. */
+  private expect(cycle: number, sender: number, kind: number): number {
+    const slot = this.hold.take(kind);
+    this.events.atInOrder(cycle, this.onMessage, slot, sender);
+    return slot * PAYLOAD_WORDS_MAX;
   }
 
   private deliver(slot: number): void {

@@ -29,18 +29,17 @@ export class Status {
     this.rows = new Float64Array(buffer);
   }
 
+  /** What a window changed; `next` only when all partitions of the thread have run. */
   update(partition: Reporter): void {
     const row = partition.id * STATUS_ROW;
-    this.rows[row + STATUS_NEXT] = partition.next();
     this.rows[row + STATUS_EXECUTED] = partition.events.executed;
     this.rows[row + STATUS_NOW] = partition.events.now;
     this.rows[row + STATUS_SENT] = partition.sent;
   }
 
-  /** Something will happen here at `cycle`, if nothing does before. */
-  expect(id: number, cycle: number): void {
-    const row = id * STATUS_ROW + STATUS_NEXT;
-    if (cycle < this.rows[row]) this.rows[row] = cycle;
+  /** Others of its thread may have sent it messages: asked when all of them have run. */
+  updateNext(partition: Reporter): void {
+    this.rows[partition.id * STATUS_ROW + STATUS_NEXT] = partition.next();
   }
 
   next(id: number): number {

@@ -167,6 +167,7 @@ test('a handler that throws leaves the other events pending', () => {
 interface ModelEvent {
   cycle: number;
   phase: number;
+  sender: number;
   sequence: number;
   id: number;
 }
@@ -183,6 +184,15 @@ const script = fc.array(fc.tuple(delays, fc.integer({ min: 0, max: 3 })), {
   maxLength: 400,
 });
 
+/** Cycles that an entry waits; messages are never of the cycle in which they are sent. */
+function waitOf([delay, phase]: [number, number], current: number): number {
+  const least = phase === PHASE_MESSAGE || phase < current ? 1 : 0;
+  return Math.max(delay, least);
+}
+
+/** Senders of messages, which come in their order. */
+const SENDERS = 3;
+
 /** Runs a script: the first `initial` entries at cycle 0, two more from within each event. */
 function runQueue(entries: readonly [number, number][], initial: number, step: number): number[] {
   const queue = new EventQueue();
@@ -191,14 +201,16 @@ function runQueue(entries: readonly [number, number][], initial: number, step: n
   const schedule = (): void => {
     const entry = entries[used];
     if (entry === undefined) return;
-    const [delay, phase] = entry;
-    queue.after(delay === 0 && phase < current ? 1 : delay, ids[phase], used, ~used);
+    const phase = entry[1];
+    const wait = waitOf(entry, current);
+    if (phase !== PHASE_MESSAGE) queue.after(wait, ids[phase], used, ~used);
+    else queue.atInOrder(queue.now + wait, ids[phase], used, used % SENDERS);
     used++;
   };
   let current = 0;
   const ids = [0, 1, 2, 3].map((phase) =>
     queue.register(phase, 'model', (a, b) => {
-      assert.is(b, ~a);
+      assert.is(b, phase === PHASE_MESSAGE ? a % SENDERS : ~a);
       current = phase;
       log.push(queue.now, a);
       schedule();
@@ -225,14 +237,17 @@ function runModel(entries: readonly [number, number][], initial: number): number
   const schedule = (): void => {
     const entry = entries[used];
     if (entry === undefined) return;
-    const [delay, phase] = entry;
-    const wait = delay === 0 && phase < current ? 1 : delay;
-    events.push({ cycle: now + wait, phase, sequence: used, id: used });
+    const phase = entry[1];
+    const sender = phase === PHASE_MESSAGE ? used % SENDERS : 0;
+    events.push({ cycle: now + waitOf(entry, current), phase, sender, sequence: used, id: used });
     used++;
   };
   for (let i = 0; i < initial; i++) schedule();
   while (events.length > 0) {
-    events.sort((x, y) => x.cycle - y.cycle || x.phase - y.phase || x.sequence - y.sequence);
+    events.sort(
+      (x, y) =>
+        x.cycle - y.cycle || x.phase - y.phase || x.sender - y.sender || x.sequence - y.sequence,
+    );
     const event = events.shift() as ModelEvent;
     now = event.cycle;
     current = event.phase;

@@ -1,7 +1,8 @@
 /**
  * Event queue of a partition: a timing wheel of 4096 cycles times 4 phases, each slot a FIFO list
  * of events threaded through one typed array, and a heap for events further ahead. An event is a
- * handler id and two integers. The order is total: (cycle, phase, order of scheduling).
+ * handler id and two integers. The order is total: (cycle, phase, order of scheduling);
+ * messages of a cycle are in the order of their senders first.
  *
  * Layout of `pool`: first the list of each slot, two words [first, last], then nodes of four words
  * [next, handler, a, b]. A list's `first` word stands where a node's `next` stands, so that an empty
@@ -103,6 +104,20 @@ export class EventQueue {
   /** Schedules an event for a given cycle, not before now. */
   at(cycle: number, handler: number, a: number, b: number): void {
     this.after(cycle - this.now, handler, a, b);
+  }
+
+  /**
+   * Schedules an event of PHASE_MESSAGE: before those of its cycle with a higher `b`, whenever they
+   * were scheduled.
+   */
+  atInOrder(cycle: number, handler: number, a: number, b: number): void {
+    const delay = cycle - this.now;
+    if (!(delay > 0 && delay < WHEEL_CYCLES)) {
+      this.afterFar(delay, handler, a, b);
+      return;
+    }
+    const node = this.take(handler, a, b);
+    this.append(cycle, node);
   }
 
   /** Cycle of the earliest pending event, Infinity when there is none. */
@@ -242,9 +257,18 @@ export class EventQueue {
     const pool = this.pool;
     const phase = pool[node + 1] & PHASE_MASK;
     const slot = ((cycle & CYCLE_MASK) << PHASE_BITS) | phase;
-    const last = listOf(slot) + 1;
-    pool[pool[last]] = node;
+    const list = listOf(slot);
+    const last = pool[list + 1];
+    const b = pool[node + 3];
+    if (phase === PHASE_MESSAGE && last !== list && pool[last + 3] > b) {
+      let before = list;
+      while (pool[pool[before] + 3] <= b) before = pool[before];
+      pool[node] = pool[before];
+      pool[before] = node;
+      return;
+    }
     pool[last] = node;
+    pool[list + 1] = node;
     this.bitmap[slot >> 5] |= 1 << slot;
     this.summary[slot >> 10] |= 1 << (slot >> 5);
   }
@@ -253,6 +277,10 @@ export class EventQueue {
   private afterFar(delay: number, handler: number, a: number, b: number): void {
     const cycle = this.now + delay;
     if (!(delay >= WHEEL_CYCLES) || !Number.isSafeInteger(cycle)) this.refuse(cycle, handler);
+    this.far.push(cycle, this.take(handler, a, b));
+  }
+
+  private take(handler: number, a: number, b: number): number {
     let node = this.free;
     if (node === 0) node = this.grow(this.pool.length - FIRST_NODE);
     const pool = this.pool;
@@ -261,7 +289,7 @@ export class EventQueue {
     pool[node + 2] = a;
     pool[node + 3] = b;
     this.scheduled++;
-    this.far.push(cycle, node);
+    return node;
   }
 
   private refuse(cycle: number, handler: number): never {
