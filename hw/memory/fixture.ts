@@ -29,7 +29,7 @@ export function bellPartition(
   config: BellConfig,
   shared: BellShared,
 ): PartitionHandle {
-  const { events, id, out, window } = partition;
+  const { events, id, window } = partition;
   const memory = PhysicalMemory.attach(shared.memory);
   const view = new MemoryView(memory, new StoreLog(shared.logs[id]), events);
   let random = id;
@@ -50,9 +50,9 @@ export function bellPartition(
     view.write32(2 + id, left >> 10, (left & 1023) * 4, hash | 1);
     const to = draw(config.partitions);
     const base = partition.reserve(to, window + draw(window), DOORBELL, 3);
-    out[base] = id;
-    out[base + 1] = left;
-    out[base + 2] = hash | 1;
+    partition.out[base] = id;
+    partition.out[base + 1] = left;
+    partition.out[base + 2] = hash | 1;
     if (left > 0) events.after(draw(7), round, left - 1, 0);
   });
   partition.receive(DOORBELL, (words, base) => {

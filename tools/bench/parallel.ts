@@ -32,7 +32,7 @@ export function hostNanoseconds(): number {
 
 /** Builds a partition that works and sends a message to its neighbour in every window. */
 export function ticking(partition: Partition, config: WindowBench): PartitionHandle {
-  const { events, out } = partition;
+  const { events } = partition;
   let state = 1 + partition.id;
   const tick = events.register(PHASE_UNIT, 'tick', (left) => {
     for (let i = 0; i < config.work; i++) {
@@ -42,6 +42,7 @@ export function ticking(partition: Partition, config: WindowBench): PartitionHan
     }
     const to = (partition.id + 1) % config.partitions;
     const base = partition.reserve(to, WINDOW, TICK_MESSAGE, PAYLOAD_WORDS);
+    const { out } = partition;
     for (let i = 0; i < PAYLOAD_WORDS; i++) out[base + i] = state;
     if (left > 1) events.after(WINDOW, tick, left - 1, 0);
   });
