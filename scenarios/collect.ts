@@ -104,7 +104,7 @@ function walkFigures(machine: Machine, shards: readonly ShardReport[]): WalkFigu
   const references = sum(shards.flatMap(({ shard }) => shard.references));
   const levels: WalkLevelFigures[] = [];
   for (const kind of [REF_STAGE1, REF_STAGE2, REF_REDIRECT]) {
-    for (let level = deepestLevel(machine, kind); level >= 0; level--) {
+    for (let level = deepestLevel(machine, shards, kind); level >= 0; level--) {
       const figures = levelFigures(shards, kind, level, clock);
       if (figures.references + figures.skipped > 0) levels.push(figures);
     }
@@ -127,11 +127,19 @@ function walkFigures(machine: Machine, shards: readonly ShardReport[]): WalkFigu
   };
 }
 
-/** Root level of the deepest table of a stage that the scenario has. */
-function deepestLevel(machine: Machine, kind: number): number {
-  // The tables of user domains come and go; levels without reads are not told.
+/**
+ * Root level of the deepest table of a stage that the scenario has. The tables of user domains come
+ * and go: theirs is the highest level that was read, since the first walk reads the root.
+ */
+function deepestLevel(machine: Machine, shards: readonly ShardReport[], kind: number): number {
   const { domains } = machine.scenario;
-  let deepest = domains.some(({ translation }) => translation === 'user') ? STAT_LEVELS - 1 : 0;
+  let deepest = 0;
+  if (domains.some(({ translation }) => translation === 'user')) {
+    for (let level = 0; level < STAT_LEVELS; level++) {
+      const at = kind * STAT_LEVELS + level;
+      if (shards.some(({ shard }) => shard.references[at] > 0)) deepest = level;
+    }
+  }
   for (const { domain } of machine.software.domains.values()) {
     const first = domain.kind === 'stage2' ? null : domain.tables;
     const second = domain.kind === 'stage2' ? domain.tables : domain.stage2;
