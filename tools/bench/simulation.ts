@@ -1,5 +1,5 @@
 /**
- * Benchmarks of whole simulations. Each runs its scenario once to warm up the compiler, then
+ * Benchmarks of whole simulations. Each first runs its scenario to warm up the compiler, then
  * measures a longer run of the same; the engine's own clock leaves set-up out.
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';

@@ -7,11 +7,11 @@ import { InputError } from '../../../sim/errors.ts';
 import { PAGE_SIZE, pageNumber, pnHi, pnLo } from '../../address.ts';
 import { ACCESS_READ, ACCESS_WRITE } from '../../iommu/access.ts';
 import { SV39, SV48, SV57 } from '../../iommu/riscv/formats.ts';
-import { MEM_OK, type MemoryPort } from '../../memory/port.ts';
 import { FrameAllocator } from '../frames.ts';
 import type { AddressSpace } from '../kernel/api.ts';
 import type { MappingObserver } from '../observer.ts';
 import { PageTables } from '../tables.ts';
+import { UserMemoryPort } from '../user-memory-port.ts';
 
 /** none: the VMM is told what the guest maps (virtio-iommu), and no IOMMU walks its memory. */
 export const GUEST_TABLES = { SV39, SV48, SV57, none: null } as const;
@@ -21,53 +21,9 @@ const ACCESS = ACCESS_READ | ACCESS_WRITE;
 /** What its kernel allocates, tables too, is at the start of its memory, after page 0. */
 const FIRST_FRAME = 1;
 
-/** The guest's view of memory: guest page 0 is at a user address. */
-class GuestView implements MemoryPort {
-  /** The process has ended: there is no memory, and nobody who looks. */
-  gone = false;
-  private readonly space: AddressSpace;
-  private readonly base: bigint;
-  private readonly bytes = new Uint8Array(4);
-  private readonly view = new DataView(this.bytes.buffer);
-
-  constructor(space: AddressSpace, base: bigint) {
-    this.space = space;
-    this.base = base;
-  }
-
-  checkRead(): number {
-    return MEM_OK;
-  }
-
-  checkWrite(): number {
-    return MEM_OK;
-  }
-
-  read32(hi: number, lo: number, offset: number): number {
-    if (this.gone) return 0;
-    this.space.copyIn(this.address(hi, lo, offset), this.bytes);
-    return this.view.getInt32(0, true);
-  }
-
-  write32(hi: number, lo: number, offset: number, value: number): void {
-    if (this.gone) return;
-    this.view.setInt32(0, value, true);
-    this.space.copyOut(this.address(hi, lo, offset), this.bytes);
-  }
-
-  or64(hi: number, lo: number, offset: number, orLo: number, orHi: number): void {
-    this.write32(hi, lo, offset, this.read32(hi, lo, offset) | orLo);
-    this.write32(hi, lo, offset + 4, this.read32(hi, lo, offset + 4) | orHi);
-  }
-
-  private address(hi: number, lo: number, offset: number): bigint {
-    return this.base + BigInt(pageNumber(hi, lo)) * BigInt(PAGE_SIZE) + BigInt(offset);
-  }
-}
-
 export class Guest {
   /** Memory as the guest sees it, and frames that its kernel allocates. */
-  readonly memory: GuestView;
+  readonly memory: UserMemoryPort;
   readonly frames: FrameAllocator;
   private readonly space: AddressSpace;
   private readonly base: bigint;
@@ -92,7 +48,7 @@ export class Guest {
     const format = GUEST_TABLES[table];
     this.pages = Math.floor(bytes / PAGE_SIZE);
     this.frames = new FrameAllocator({ base: FIRST_FRAME, frames: this.pages - FIRST_FRAME });
-    this.memory = new GuestView(space, base);
+    this.memory = new UserMemoryPort(space, base);
     this.space = space;
     this.base = base;
     this.observer = observer;

@@ -6,9 +6,8 @@ import type { PageResponse, WantedPage } from '../../pcie/page-requester.ts';
 import type { IommuDevice, PageRequest, ResponseCode } from '../iommufd/driver.ts';
 import type { IommuGroup } from '../iommufd/iommu-core/group.ts';
 import { reportPageRequest } from '../iommufd/objects/fault-routing.ts';
+import { pasidOf, requestOf } from '../iommufd/page-request.ts';
 import {
-  IOMMU_PGFAULT_FLAGS_LAST_PAGE,
-  IOMMU_PGFAULT_FLAGS_PASID_VALID,
   IOMMU_PGFAULT_PERM_EXEC,
   IOMMU_PGFAULT_PERM_PRIV,
   IOMMU_PGFAULT_PERM_READ,
@@ -54,26 +53,13 @@ export class ImmediatePages implements PageAsker {
   }
 
   ask(page: WantedPage): void {
-    const { pasid, group, address } = page;
-    reportPageRequest(this.group, this.device, {
-      flags:
-        (pasid >= 0 ? IOMMU_PGFAULT_FLAGS_PASID_VALID : 0) |
-        (page.last ? IOMMU_PGFAULT_FLAGS_LAST_PAGE : 0),
-      pasid: Math.max(0, pasid),
-      grpid: group,
-      perm:
-        (page.read ? IOMMU_PGFAULT_PERM_READ : 0) |
-        (page.write ? IOMMU_PGFAULT_PERM_WRITE : 0) |
-        (page.execute ? IOMMU_PGFAULT_PERM_EXEC : 0) |
-        (page.privileged ? IOMMU_PGFAULT_PERM_PRIV : 0),
-      address,
-    });
+    reportPageRequest(this.group, this.device, requestOf(page));
   }
 
   /** What the driver would have sent. */
-  responded({ flags, pasid, grpid }: PageRequest, code: ResponseCode): void {
-    const own = (flags & IOMMU_PGFAULT_FLAGS_PASID_VALID) !== 0 ? pasid : -1;
-    this.received.push({ code: code.toUpperCase(), group: grpid, pasid: own, cycles: 0 });
+  responded(request: PageRequest, code: ResponseCode): void {
+    const { grpid: group } = request;
+    this.received.push({ code: code.toUpperCase(), group, pasid: pasidOf(request), cycles: 0 });
   }
 
   takeResponse(): PageResponse | null {

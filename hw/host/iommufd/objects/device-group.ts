@@ -171,19 +171,10 @@ export class DeviceGroup {
   }
 
   private attachCore(device: AttachedDevice, pasid: number, hwpt: Hwpt): Handle {
-    this.checkFaults(device, hwpt);
-    this.checkPasid(hwpt, pasid);
-    const { memory } = this.context.services;
-    memory.take(HANDLE_BYTES, 'attachment handle');
-    const handle: Handle = { domain: hwpt.domain, hwpt, device, pasid };
-    try {
-      if (pasid === NO_PASID) this.core.attach(handle);
-      else this.core.attachPasid(handle);
-    } catch (error) {
-      memory.give(HANDLE_BYTES);
-      throw error;
-    }
-    return handle;
+    const { core } = this;
+    return this.enter(device, pasid, hwpt, (handle) =>
+      pasid === NO_PASID ? core.attach(handle) : core.attachPasid(handle),
+    );
   }
 
   private replaceCore(
@@ -192,20 +183,33 @@ export class DeviceGroup {
     hwpt: Hwpt,
     there: Attachment,
   ): Handle {
+    const { core } = this;
+    const handle = this.enter(device, pasid, hwpt, (fresh) =>
+      pasid === NO_PASID ? core.replace(fresh) : core.replacePasid(fresh),
+    );
+    there.hwpt.fault?.dropAttachment(there.handle);
+    this.context.services.memory.give(HANDLE_BYTES);
+    return handle;
+  }
+
+  /** Checks what may be attached where, and lets the group's domain follow. */
+  private enter(
+    device: AttachedDevice,
+    pasid: number,
+    hwpt: Hwpt,
+    move: (handle: Handle) => void,
+  ): Handle {
     this.checkFaults(device, hwpt);
     this.checkPasid(hwpt, pasid);
     const { memory } = this.context.services;
     memory.take(HANDLE_BYTES, 'attachment handle');
     const handle: Handle = { domain: hwpt.domain, hwpt, device, pasid };
     try {
-      if (pasid === NO_PASID) this.core.replace(handle);
-      else this.core.replacePasid(handle);
+      move(handle);
     } catch (error) {
       memory.give(HANDLE_BYTES);
       throw error;
     }
-    there.hwpt.fault?.dropAttachment(there.handle);
-    memory.give(HANDLE_BYTES);
     return handle;
   }
 

@@ -6,14 +6,7 @@ import type { RiscvDriver } from '../../../drivers/riscv.ts';
 import type { HardwarePageRequest } from '../../../drivers/riscv-page-requests.ts';
 import type { PageRequest, ResponseCode } from '../../driver.ts';
 import { reportPageRequest } from '../../objects/fault-routing.ts';
-import {
-  IOMMU_PGFAULT_FLAGS_LAST_PAGE,
-  IOMMU_PGFAULT_FLAGS_PASID_VALID,
-  IOMMU_PGFAULT_PERM_EXEC,
-  IOMMU_PGFAULT_PERM_PRIV,
-  IOMMU_PGFAULT_PERM_READ,
-  IOMMU_PGFAULT_PERM_WRITE,
-} from '../../uapi/constants.ts';
+import { pasidOf, requestOf } from '../../page-request.ts';
 import type { HardwareUnit } from './unit.ts';
 
 /** Response codes of PCIe ("Page Request Group Response Message"). */
@@ -29,26 +22,9 @@ export function reportQueued(unit: HardwareUnit<RiscvDriver>, request: HardwareP
   // A last request for nothing only marks that the device has stopped; it is not answered.
   if (request.last && !request.read && !request.write) return;
   const device = unit.devices.get(request.deviceId);
-  const told = translated(request);
+  const told = requestOf(request);
   if (device !== undefined) reportPageRequest(device.group, device, told);
   else if (request.last) answerPageRequest(unit.driver, request.deviceId, told, 'invalid');
-}
-
-function translated(request: HardwarePageRequest): PageRequest {
-  const { pasid, group, address } = request;
-  return {
-    flags:
-      (pasid >= 0 ? IOMMU_PGFAULT_FLAGS_PASID_VALID : 0) |
-      (request.last ? IOMMU_PGFAULT_FLAGS_LAST_PAGE : 0),
-    pasid: Math.max(0, pasid),
-    grpid: group,
-    perm:
-      (request.read ? IOMMU_PGFAULT_PERM_READ : 0) |
-      (request.write ? IOMMU_PGFAULT_PERM_WRITE : 0) |
-      (request.execute ? IOMMU_PGFAULT_PERM_EXEC : 0) |
-      (request.privileged ? IOMMU_PGFAULT_PERM_PRIV : 0),
-    address,
-  };
 }
 
 export function answerPageRequest(
@@ -57,6 +33,5 @@ export function answerPageRequest(
   request: PageRequest,
   code: ResponseCode,
 ): void {
-  const withPasid = (request.flags & IOMMU_PGFAULT_FLAGS_PASID_VALID) !== 0;
-  driver.respond(deviceId, withPasid ? request.pasid : -1, request.grpid, CODES[code]);
+  driver.respond(deviceId, pasidOf(request), request.grpid, CODES[code]);
 }
