@@ -1,6 +1,6 @@
 /** What the panels of the sheet share: their measure, headings, numbers with a space and a unit. */
 import * as numbers from '../text.ts';
-import { phrase } from './svg.ts';
+import { phrase, type Tone } from './svg.ts';
 
 export const SHEET_WIDTH = 960;
 export const MARGIN = 32;
@@ -9,6 +9,14 @@ export const INNER = SHEET_WIDTH - 2 * MARGIN;
 export interface Panel {
   readonly shapes: readonly string[];
   readonly height: number;
+}
+
+/** A headline figure. */
+export interface Tile {
+  readonly title: string;
+  readonly figure: string;
+  readonly note: string;
+  readonly tone?: Tone;
 }
 
 /** Title of a panel and, beside it, what its numbers are. The baseline is at 14. */
@@ -27,6 +35,10 @@ export function time(ps: number): string {
 
 export function rate(bitsPerSecond: number): string {
   return spaced(numbers.rate(bitsPerSecond));
+}
+
+export function size(bytes: number): string {
+  return bytes === 0 ? '0' : spaced(numbers.size(bytes));
 }
 
 export function share(part: number): string {

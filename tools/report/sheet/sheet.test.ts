@@ -104,6 +104,31 @@ test('runs without a unit, without walks and without DMAs have a sheet too', () 
   }
 });
 
+test('a run of programs without DMAs shows their system calls, most time first', () => {
+  const stats = sampleStats();
+  const still = { ...stats.dma, count: 0, latency: { ...stats.dma.latency, count: 0 } };
+  const call = { ...stats.dma.latency, count: 3, mean_ps: 1_500_000, errors: 0, by_errno: {} };
+  const ioctl = { IOAS_ALLOC: { ...call, mean_ps: 300_000 }, HWPT_ALLOC: { ...call, errors: 1 } };
+  const vmm = {
+    steps: 7,
+    calls: 6,
+    refused: 1,
+    checks: 4,
+    failed_checks: 1,
+    finished: true,
+    elapsed_ps: 9_000_000,
+    values: {},
+    failures: ['x.yaml:3: no'],
+  };
+  const sheet = renderSheet({ ...stats, dma: still, devices: {}, programs: { vmm }, ioctl });
+  assertWellFormed(sheet);
+  assert.match(sheet, '3 · 1 refused');
+  assert.match(sheet, '900 ns');
+  assert.match(sheet, 'class="bad">1<');
+  assert.ok(sheet.indexOf('>HWPT_ALLOC<') < sheet.indexOf('>IOAS_ALLOC<'));
+  assert.not.match(sheet, 'Throughput');
+});
+
 test('a stale use is not green', () => {
   const stats = sampleStats();
   const sheet = renderSheet({ ...stats, safety: { ...stats.safety, stale_uses: 2 } });

@@ -5,9 +5,10 @@
  */
 import type { RunStats } from '../../../scenarios/stats.ts';
 import { count, decimal, perSecond } from '../text.ts';
+import { callPanel, programTiles } from './calls.ts';
 import { latencyPanel } from './latency.ts';
-import { INNER, MARGIN, type Panel, rate, SHEET_WIDTH, share, time } from './panel.ts';
-import { box, drawing, fitted, group, type Tone, text } from './svg.ts';
+import { INNER, MARGIN, type Panel, rate, SHEET_WIDTH, share, type Tile, time } from './panel.ts';
+import { box, drawing, fitted, group, text } from './svg.ts';
 import { waitPanel } from './waits.ts';
 import { cachePanel, mostReferences, walkPanel } from './walks.ts';
 
@@ -30,7 +31,7 @@ export function renderSheet(stats: RunStats, description = ''): string {
       ),
     );
   }
-  rows.push(latencyPanel(stats));
+  rows.push(latencyPanel(stats), callPanel(stats));
   const shapes: string[] = [];
   let y = MARGIN - 4;
   for (const panel of rows) {
@@ -47,10 +48,14 @@ function nameOf({ scenario, point }: RunStats): string {
   return point === null ? scenario : `${scenario} (${point})`;
 }
 
+function unitOf(iommu: RunStats['iommu']): string {
+  return iommu === null ? 'no IOMMU' : (UNITS[iommu.arch] ?? iommu.arch);
+}
+
 function headPanel(stats: RunStats, description: string): Panel {
   const { time: span, iommu } = stats;
   const facts = [
-    iommu === null ? 'no IOMMU' : (UNITS[iommu.arch] ?? iommu.arch),
+    hasOnlyCalls(stats) ? '/dev/iommu' : unitOf(iommu),
     `seed ${stats.seed}`,
     `${time(span.measured_ps)} measured`,
   ].join(' · ');
@@ -75,18 +80,15 @@ function wrap(words: string, width: number): string[] {
   return lines;
 }
 
-interface Tile {
-  readonly title: string;
-  readonly figure: string;
-  readonly note: string;
-  readonly tone?: Tone;
+/** Whether programs made system calls and no device did a DMA. */
+function hasOnlyCalls({ dma, programs }: RunStats): boolean {
+  return dma.count === 0 && programs !== undefined;
 }
 
-function tilePanel(stats: RunStats): Panel {
-  const { dma, iommu, safety } = stats;
+function dmaTiles({ dma, iommu, safety }: RunStats): Tile[] {
   const walks = iommu?.walks;
   const lookups = iommu === null ? 0 : iommu.iotlb.hits + iommu.iotlb.misses;
-  const tiles: Tile[] = [
+  return [
     { title: 'Throughput', figure: rate(dma.throughput_bps), note: 'payload of all DMAs' },
     { title: 'DMA rate', figure: perSecond(dma.rate_per_s), note: `${count(dma.count)} DMAs` },
     {
@@ -114,6 +116,10 @@ function tilePanel(stats: RunStats): Panel {
       tone: safety.stale_uses === 0 ? 'good' : 'bad',
     },
   ];
+}
+
+function tilePanel(stats: RunStats): Panel {
+  const tiles = hasOnlyCalls(stats) ? programTiles(stats) : dmaTiles(stats);
   const wide = (INNER - (tiles.length - 1) * TILE_GAP) / tiles.length;
   const shapes = tiles.flatMap(({ title, figure, note, tone = 'ink' }, i) => {
     const x = i * (wide + TILE_GAP);
